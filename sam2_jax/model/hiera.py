@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hiera, the hierarchical image encoder (Ryali et al., 2023), as SAM 2 uses it (section D.1).
+
+In: normalised pictures (B, S, S, 3). Out: the maps of its four stages, at strides 4, 8, 16 and 32.
+"""
+
+import einops
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sam2_jax.config import SAM2Config
+from sam2_jax.model.attention import attention, largest_divisor, walks_in_blocks
+from sam2_jax.model.layers import MLP, LayerNorm, conv, gelu
+
+# Tokens of a strip of windows. Their hidden activations take a few megabytes: about a core's share of the cache.
+_TOKENS_AT_ONCE = 2048
+
+
+def max_pool_2x2(x: jax.Array) -> jax.Array:
+    """(..., H, W, C) -> (..., H/2, W/2, C)."""
+    return einops.reduce(x, "... (h a) (w b) c -> ... h w c", "max", a=2, b=2)
+
+
+class MultiScaleAttention(nn.Module):
+    """Attention in a map or a window of it; where a stage begins, queries are pooled 2 x 2 and so is the output."""
+
+    dim: int
+    heads: int
+    pool_queries: bool
+    dtype: jnp.dtype
+    implementation: str
+
+    def setup(self):
+        self.qkv = nn.Dense(3 * self.dim, dtype=self.dtype)
+        self.proj = nn.Dense(self.dim, dtype=self.dtype)
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        qkv = einops.rearrange(self.qkv(x), "b y x (three h d) -> three b y x (h d)", three=3, h=self.heads)
+        queries = max_pool_2x2(qkv[0]) if self.pool_queries else qkv[0]
+        height, width = queries.shape[1:3]
+        tokens = [einops.rearrange(t, "b y x (h d) -> b (y x) h d", h=self.heads) for t in (queries, qkv[1], qkv[2])]
+        out = attention(*tokens, implementation=self.implementation)
+        return self.proj(einops.rearrange(out, "b (y x) h d -> b y x (h d)", y=height, x=width))
+
+
+class Block(nn.Module):
+    """A transformer block of Hiera.
+
+    Attributes:
+        window: side of the windows that the attention stays in, tokens before pooling; 0 for the whole map.
+        drop_path: probability that training skips a branch for one picture.
+    """
+
+    dim_in: int
+    dim: int
+    heads: int
+    window: int
+    pool: bool
+    drop_path: float
+    dtype: jnp.dtype
+    implementation: str
+
+    def setup(self):
+        self.norm1 = LayerNorm(1e-6, self.dtype)
+        self.attn = MultiScaleAttention(self.dim, self.heads, self.pool, self.dtype, self.implementation)
+        self.norm2 = LayerNorm(1e-6, self.dtype)
+        self.mlp = MLP((4 * self.dim, self.dim), self.dtype, gelu)
+        if self.dim != self.dim_in:
+            self.proj = nn.Dense(self.dim, dtype=self.dtype)
+
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        rows = self._rows_at_once(*x.shape[1:3])
+        if train or rows == x.shape[1] or not walks_in_blocks(self.implementation):
+            return self._whole(x, train)
+        # Windows know nothing of each other, so the block may run strip by strip, and a strip stays in the cache.
+        strips = einops.rearrange(x, "b (r y) w c -> (b r) 1 y w c", y=rows)
+        run = nn.scan(lambda block, _, strip: (None, block._whole(strip, train)), variable_broadcast="params")
+        _, strips = run(self, None, strips)
+        return einops.rearrange(strips, "(b r) 1 y w c -> b (r y) w c", b=x.shape[0])
+
+    def _rows_at_once(self, height: int, width: int) -> int:
+        """Rows of a strip that is whole windows high and has about `_TOKENS_AT_ONCE` tokens; all rows where none is."""
+        if self.window == 0 or height % self.window:
+            return height
+        return self.window * largest_divisor(height // self.window, _TOKENS_AT_ONCE // (self.window * width))
+
+    def _whole(self, x: jax.Array, train: bool) -> jax.Array:
+        normed = self.norm1(x)
+        # Where the width changes the shortcut is a projection of the *normalised* input.
+        shortcut = max_pool_2x2(self.proj(normed)) if self.dim != self.dim_in else x
+        x = shortcut + self._maybe_drop(self._attend(normed), train)
+        return x + self._maybe_drop(self.mlp(self.norm2(x)), train)
+
+    def _attend(self, x: jax.Array) -> jax.Array:
+        if self.window == 0:
+            return self.attn(x)
+        height, width = x.shape[1:3]
+        rows, columns = -(-height // self.window), -(-width // self.window)
+        # Padding tokens are attended like any other, as published: their keys and values are the biases.
+        x = jnp.pad(x, ((0, 0), (0, rows * self.window - height), (0, columns * self.window - width), (0, 0)))
+        x = einops.rearrange(x, "b (r y) (c x) d -> (b r c) y x d", r=rows, c=columns)
+        x = einops.rearrange(self.attn(x), "(b r c) y x d -> b (r y) (c x) d", r=rows, c=columns)
+        shrink = 2 if self.pool else 1
+        return x[:, : height // shrink, : width // shrink]
+
+    def _maybe_drop(self, x: jax.Array, train: bool) -> jax.Array:
+        if not train or self.drop_path == 0:
+            return x
+        keep = 1 - self.drop_path
+        kept = jax.random.bernoulli(self.make_rng("dropout"), keep, (x.shape[0], 1, 1, 1))
+        return jnp.where(kept, x / keep, 0).astype(x.dtype)
+
+
+class PatchEmbedding(nn.Module):
+    """Overlapping 7 x 7 patches at stride 4."""
+
+    dim: int
+    dtype: jnp.dtype
+
+    def setup(self):
+        self.proj = conv(self.dim, 7, self.dtype, stride=4, padding=3)
+
+    def __call__(self, pictures: jax.Array) -> jax.Array:
+        return self.proj(pictures)
+
+
+class Hiera(nn.Module):
+    """The encoder's trunk."""
+
+    config: SAM2Config
+
+    def setup(self):
+        config = self.config
+        dtype = jnp.dtype(config.dtype)
+        initial = nn.initializers.truncated_normal(0.02)
+        window = config.window_sizes[0]
+        self.patch_embed = PatchEmbedding(config.embed_dim, dtype)
+        self.pos_embed = self.param("pos_embed", initial, (1, *config.position_embedding_size, config.embed_dim))
+        self.pos_embed_window = self.param("pos_embed_window", initial, (1, window, window, config.embed_dim))
+        self.blocks = [Block(**fields, dtype=dtype, implementation=config.attention) for fields in _blocks(config)]
+
+    def __call__(self, pictures: jax.Array, train: bool = False) -> list[jax.Array]:
+        """Pictures (B, S, S, 3) -> maps of C, 2 C, 4 C and 8 C channels, with sides S/4, S/8, S/16 and S/32."""
+        x = self.patch_embed(pictures)
+        x = x + self._position_embedding(*x.shape[1:3]).astype(x.dtype)
+        last_of_stage = np.cumsum(self.config.stages) - 1
+        maps = []
+        for index, block in enumerate(self.blocks):
+            x = block(x, train)
+            if index in last_of_stage:
+                maps.append(x)
+        return maps
+
+    def _position_embedding(self, height: int, width: int) -> jax.Array:
+        """The embedding of the whole map, interpolated, plus that of a window, tiled (Bolya et al., 2023)."""
+        window = self.config.window_sizes[0]
+        shape = (1, height, width, self.config.embed_dim)
+        # PyTorch's bicubic kernel; JAX's own "cubic" has another constant, and is 8% off here.
+        whole = jax.image.resize(self.pos_embed, shape, jax.image.ResizeMethod.CUBIC_PYTORCH, antialias=False)
+        tiles = jnp.tile(self.pos_embed_window, (1, -(-height // window), -(-width // window), 1))
+        return whole + tiles[:, :height, :width]
+
+
+def _blocks(config: SAM2Config) -> list[dict]:
+    """The fields of each block."""
+    depth = sum(config.stages)
+    stage_of = np.repeat(np.arange(4), config.stages)
+    blocks = []
+    for index in range(depth):
+        # The first block of a stage still sees the map of the stage before, and so has its window.
+        before, stage = int(stage_of[max(index - 1, 0)]), int(stage_of[index])
+        blocks.append(
+            dict(
+                dim_in=config.stage_dims[before],
+                dim=config.stage_dims[stage],
+                heads=config.num_heads * 2**stage,
+                window=0 if index in config.global_attention_blocks else config.window_sizes[before],
+                pool=stage != before,
+                drop_path=config.drop_path_rate * index / max(depth - 1, 1),
+            )
+        )
+    return blocks

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Layers that several boxes of the model share.
+
+In and out: feature maps (..., H, W, C) or tokens (..., N, C), channels last throughout.
+"""
+
+from collections.abc import Callable
+
+import einops
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+
+def gelu(x: jax.Array) -> jax.Array:
+    """The exact (erf) GELU; the tanh form is off by 5e-4, which a deep encoder multiplies."""
+    return 0.5 * x * (1 + jax.lax.erf(x * jnp.asarray(0.5**0.5, x.dtype)))
+
+
+class LayerNorm(nn.Module):
+    """Layer normalisation over the last axis, computed in float32.
+
+    It serves maps and tokens alike, since channels are last: the published ``LayerNorm2d`` is this one, epsilon 1e-6.
+    """
+
+    epsilon: float
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        scale = self.param("scale", nn.initializers.ones, x.shape[-1:])
+        bias = self.param("bias", nn.initializers.zeros, x.shape[-1:])
+        x = x.astype(jnp.float32)
+        x = x - x.mean(-1, keepdims=True)
+        variance = jnp.square(x).mean(-1, keepdims=True)
+        return (x * jax.lax.rsqrt(variance + self.epsilon) * scale + bias).astype(self.dtype)
+
+
+class MLP(nn.Module):
+    """Linear layers with an activation between them (none after the last)."""
+
+    dims: tuple[int, ...]
+    dtype: jnp.dtype
+    activation: Callable[[jax.Array], jax.Array] = nn.relu
+
+    def setup(self):
+        self.layers = [nn.Dense(dim, dtype=self.dtype) for dim in self.dims]
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for layer in self.layers[:-1]:
+            x = self.activation(layer(x))
+        return self.layers[-1](x)
+
+
+def conv(features: int, kernel_size: int, dtype: jnp.dtype, stride: int = 1, padding: int = 0) -> nn.Conv:
+    """A square convolution, padded alike on all sides as PyTorch does (Flax's "SAME" pads one side more)."""
+    return nn.Conv(features, (kernel_size,) * 2, strides=(stride,) * 2, padding=((padding,) * 2,) * 2, dtype=dtype)
+
+
+class ConvTranspose2x2(nn.Module):
+    """A transposed convolution of kernel 2 and stride 2: each token becomes a block of 2 x 2.
+
+    Blocks do not overlap, so it is one matrix product; the kernel is (in, 2, 2, out).
+    """
+
+    features: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        initial = nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=0, out_axis=(1, 2, 3))
+        kernel = self.param("kernel", initial, (x.shape[-1], 2, 2, self.features)).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        blocks = jnp.einsum("...hwi,iabo->...hawbo", x.astype(self.dtype), kernel) + bias
+        return einops.rearrange(blocks, "... h a w b c -> ... (h a) (w b) c")
+
+
+class Embedding(nn.Module):
+    """`count` learned vectors of `dim` channels, returned as float32 (count, dim)."""
+
+    count: int
+    dim: int
+
+    @nn.compact
+    def __call__(self) -> jax.Array:
+        return self.param("embedding", nn.initializers.normal(1.0), (self.count, self.dim))

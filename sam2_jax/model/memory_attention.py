@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Memory attention: a frame's tokens, conditioned on what the memory bank holds of an object (sections 4 and D.1).
+
+In: frame tokens (B, N, C) and memories with their codes. Out: conditioned tokens (B, N, C).
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sam2_jax.config import SAM2Config
+from sam2_jax.model.attention import attention
+from sam2_jax.model.layers import LayerNorm
+from sam2_jax.model.position import rotary_table, rotate
+
+
+class RotaryAttention(nn.Module):
+    """One head of attention between maps, whose queries and keys are turned by where they are."""
+
+    config: SAM2Config
+
+    def setup(self):
+        dim, dtype = self.config.hidden_dim, jnp.dtype(self.config.dtype)
+        self.q_proj = nn.Dense(dim, dtype=dtype)
+        self.k_proj = nn.Dense(dim, dtype=dtype)
+        self.v_proj = nn.Dense(dim, dtype=dtype)
+        self.out_proj = nn.Dense(dim, dtype=dtype)
+
+    def __call__(
+        self,
+        queries: jax.Array,
+        keys: jax.Array,
+        values: jax.Array,
+        valid: jax.Array | None = None,
+        unplaced_keys: int = 0,
+    ) -> jax.Array:
+        """Attends from a map to maps of the same size.
+
+        Args:
+            queries: (B, N, C), a map of N = h w tokens.
+            keys, values: (B, K N + `unplaced_keys`, C or memory channels): K maps, then tokens that have no place.
+            valid: (B, K N + `unplaced_keys`) bool, which keys count; None for all.
+        """
+        side = round(queries.shape[1] ** 0.5)
+        cosines, sines = rotary_table(side, side, self.config.hidden_dim)
+        queries, keys, values = self.q_proj(queries), self.k_proj(keys), self.v_proj(values)
+        placed = keys.shape[1] - unplaced_keys
+        repeats = placed // queries.shape[1]
+        turned = rotate(keys[:, :placed], np.tile(cosines, (repeats, 1)), np.tile(sines, (repeats, 1)))
+        keys = jnp.concatenate([turned, keys[:, placed:]], axis=1)
+        queries = rotate(queries, cosines, sines)
+        out = attention(
+            queries[:, :, None], keys[:, :, None], values[:, :, None], valid, implementation=self.config.attention
+        )
+        return self.out_proj(out[:, :, 0])
+
+
+class MemoryAttentionLayer(nn.Module):
+    """Self-attention in the frame, cross-attention to the memories, and an MLP; each normalised before."""
+
+    config: SAM2Config
+
+    def setup(self):
+        config, dtype = self.config, jnp.dtype(self.config.dtype)
+        self.self_attn = RotaryAttention(config)
+        self.cross_attn_image = RotaryAttention(config)
+        self.linear1 = nn.Dense(config.memory_attention_mlp_dim, dtype=dtype)
+        self.linear2 = nn.Dense(config.hidden_dim, dtype=dtype)
+        self.norm1, self.norm2, self.norm3 = (LayerNorm(1e-5, dtype) for _ in range(3))
+        self.dropout = nn.Dropout(config.memory_attention_dropout)
+
+    def __call__(self, x, memories, memory_codes, valid, pointers, train):
+        normed = self.norm1(x)
+        x = x + self.dropout(self.self_attn(normed, normed, normed), not train)
+        attended = self.cross_attn_image(self.norm2(x), memories + memory_codes, memories, valid, pointers)
+        x = x + self.dropout(attended, not train)
+        hidden = self.dropout(nn.relu(self.linear1(self.norm3(x))), not train)
+        return x + self.dropout(self.linear2(hidden), not train)
+
+
+class MemoryAttention(nn.Module):
+    """The stack of layers."""
+
+    config: SAM2Config
+
+    def setup(self):
+        self.layers = [MemoryAttentionLayer(self.config) for _ in range(self.config.memory_attention_layers)]
+        self.norm = LayerNorm(1e-5, jnp.dtype(self.config.dtype))
+
+    def __call__(
+        self,
+        frame: jax.Array,
+        frame_code: jax.Array,
+        memories: jax.Array,
+        memory_codes: jax.Array,
+        valid: jax.Array | None = None,
+        pointers: int = 0,
+        train: bool = False,
+    ) -> jax.Array:
+        """Conditions a frame on memories.
+
+        Args:
+            frame: (B, N, C) tokens of the frame.
+            frame_code: (N, C) their absolute position code.
+            memories, memory_codes: (B, K N + `pointers`, memory channels): K maps, then tokens of object pointers.
+            valid: (B, K N + `pointers`) bool, which of them count; None for all.
+        """
+        x = frame + 0.1 * frame_code.astype(frame.dtype)
+        for layer in self.layers:
+            x = layer(x, memories, memory_codes, valid, pointers, train)
+        return self.norm(x)

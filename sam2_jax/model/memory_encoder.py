@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory encoder: a predicted mask and its frame, fused into a spatial memory (sections 4 and D.1).
+
+In: the frame's unconditioned map (B, h, w, C) and mask values (B, 16 h, 16 w).
+Out: a memory (B, h, w, memory channels).
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from sam2_jax.config import SAM2Config
+from sam2_jax.model.layers import LayerNorm, conv, gelu
+
+
+class MaskDownsampler(nn.Module):
+    """Mask values at the input's resolution to the frame's map: four halvings, each with four times the channels."""
+
+    dim: int
+    dtype: jnp.dtype
+
+    def setup(self):
+        layers = []
+        for halving in range(1, 5):
+            layers += [conv(4**halving, 3, self.dtype, stride=2, padding=1), LayerNorm(1e-6, self.dtype), gelu]
+        self.encoder = [*layers, conv(self.dim, 1, self.dtype)]
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for layer in self.encoder:
+            x = layer(x)
+        return x
+
+
+class DepthwiseConv7x7(nn.Module):
+    """A 7 x 7 convolution of each channel by itself, as 49 shifted products: both CPU and TPU run those much faster."""
+
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        height, width, channels = x.shape[-3:]
+        initial = nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=(0, 1), out_axis=(2, 3))
+        kernel = self.param("kernel", initial, (7, 7, 1, channels)).astype(self.dtype)
+        bias = self.param("bias", nn.initializers.zeros, (channels,)).astype(self.dtype)
+        padded = jnp.pad(x, ((0, 0), (3, 3), (3, 3), (0, 0)))
+        shifted = (
+            padded[:, row : row + height, column : column + width] * kernel[row, column, 0]
+            for row in range(7)
+            for column in range(7)
+        )
+        return sum(shifted, bias)
+
+
+class FuserLayer(nn.Module):
+    """A ConvNeXt block (Liu et al., 2022)."""
+
+    dim: int
+    dtype: jnp.dtype
+
+    def setup(self):
+        self.dwconv = DepthwiseConv7x7(self.dtype)
+        self.norm = LayerNorm(1e-6, self.dtype)
+        self.pwconv1 = nn.Dense(4 * self.dim, dtype=self.dtype)
+        self.pwconv2 = nn.Dense(self.dim, dtype=self.dtype)
+        self.gamma = self.param("gamma", nn.initializers.constant(1e-6), (self.dim,))
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        update = self.pwconv2(gelu(self.pwconv1(self.norm(self.dwconv(x)))))
+        return x + self.gamma.astype(x.dtype) * update
+
+
+class Fuser(nn.Module):
+    dim: int
+    dtype: jnp.dtype
+
+    def setup(self):
+        self.layers = [FuserLayer(self.dim, self.dtype) for _ in range(2)]
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+
+class MemoryEncoder(nn.Module):
+    """Mask and frame to memory."""
+
+    config: SAM2Config
+
+    def setup(self):
+        dim, dtype = self.config.hidden_dim, jnp.dtype(self.config.dtype)
+        self.mask_downsampler = MaskDownsampler(dim, dtype)
+        self.pix_feat_proj = conv(dim, 1, dtype)
+        self.fuser = Fuser(dim, dtype)
+        self.out_proj = conv(self.config.memory_dim, 1, dtype)
+
+    def __call__(self, frame: jax.Array, mask: jax.Array) -> jax.Array:
+        """The image encoder's own map (B, h, w, C), mask values (B, 16 h, 16 w) -> (B, h, w, memory channels)."""
+        mask = self.mask_downsampler(mask[..., None].astype(self.config.dtype))
+        return self.out_proj(self.fuser(self.pix_feat_proj(frame) + mask))

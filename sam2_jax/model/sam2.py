@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""SAM 2 as a whole (Figure 3): the boxes, the learned vectors between them, and the few ways they are called.
+
+In: normalised pictures, prompts, memories. Out: `FrameFeatures`, `DecodedMasks`, memories. It holds no state: the loop
+over frames and the memory bank stand outside.
+"""
+
+import dataclasses
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from sam2_jax.config import SAM2Config
+from sam2_jax.model.layers import MLP, conv
+from sam2_jax.model.mask_decoder import MaskDecoder
+from sam2_jax.model.memory_attention import MemoryAttention
+from sam2_jax.model.memory_encoder import MemoryEncoder
+from sam2_jax.model.neck import ImageEncoder
+from sam2_jax.model.prompt_encoder import PromptEncoder
+from sam2_jax.types import DecodedMasks, FrameFeatures, Prompts
+
+
+class SAM2(nn.Module):
+    """The network. Attributes bear the published parameter names, so that weights convert by a short table."""
+
+    config: SAM2Config
+
+    def setup(self):
+        config, dtype = self.config, jnp.dtype(self.config.dtype)
+        dim, memory_dim = config.hidden_dim, config.memory_dim
+        small = nn.initializers.truncated_normal(0.02)
+        self.image_encoder = ImageEncoder(config)
+        self.sam_prompt_encoder = PromptEncoder(config)
+        self.sam_mask_decoder = MaskDecoder(config)
+        # Added to the features of a frame that has no memories.
+        self.no_mem_embed = self.param("no_mem_embed", small, (1, 1, dim))
+        if not config.has_memory:
+            return
+        self.memory_attention = MemoryAttention(config)
+        self.memory_encoder = MemoryEncoder(config)
+        # A mask prompt, shrunk for the decoder when only a pointer is wanted from it.
+        self.mask_downsample = conv(1, 4, dtype, stride=4)
+        self.maskmem_tpos_enc = self.param("maskmem_tpos_enc", small, (config.recent_frames + 1, 1, 1, memory_dim))
+        # Published, loaded and saved, but read by nothing: a frame without memories skips memory attention.
+        self.no_mem_pos_enc = self.param("no_mem_pos_enc", small, (1, 1, dim))
+        self.no_obj_ptr = self.param("no_obj_ptr", small, (1, dim))
+        self.obj_ptr_proj = MLP((dim, dim, dim), dtype)
+        if config.occlusion_embedding:
+            self.no_obj_embed_spatial = self.param("no_obj_embed_spatial", small, (1, memory_dim))
+        if config.pointer_temporal_codes:
+            self.obj_ptr_tpos_proj = nn.Dense(memory_dim, dtype=dtype)
+
+    def encode_frames(self, pictures: jax.Array, train: bool = False) -> FrameFeatures:
+        """Normalised pictures (B, S, S, 3) -> their features, not yet conditioned on any memory."""
+        stride_4, stride_8, stride_16 = self.image_encoder(pictures.astype(self.config.dtype), train)
+        stride_4, stride_8 = self.sam_mask_decoder.project_skips(stride_4, stride_8)
+        return FrameFeatures(embedding=stride_16, stride_8=stride_8, stride_4=stride_4)
+
+    def without_memory(self, features: FrameFeatures) -> FrameFeatures:
+        """Marks frames that have no memories: a picture, or the first prompted frame of a video."""
+        return features.replace(embedding=features.embedding + self.no_mem_embed.astype(features.embedding.dtype))
+
+    def decode(self, features: FrameFeatures, prompts: Prompts) -> DecodedMasks:
+        """Conditioned features of B frames and O prompts on each -> four masks for each prompt."""
+        sparse, valid, dense = self.sam_prompt_encoder(prompts)
+        return self.sam_mask_decoder(features, sparse, valid, dense, self.sam_prompt_encoder.map_code())
+
+    def __call__(self, pictures: jax.Array, prompts: Prompts) -> DecodedMasks:
+        """The masks of pictures (B, S, S, 3); runs every part once, so that `init` makes every parameter."""
+        features = self.encode_frames(pictures)
+        decoded = self.decode(self.without_memory(features), prompts)
+        if not self.config.has_memory:
+            return decoded
+        batch, height, width, dim = features.embedding.shape
+        memory = self.memory_encoder(features.embedding, jnp.zeros((batch, 16 * height, 16 * width)))
+        tokens = memory.reshape(batch, height * width, -1)
+        frame = features.embedding.reshape(batch, height * width, dim)
+        self.memory_attention(frame, jnp.zeros(frame.shape[1:]), tokens, jnp.zeros_like(tokens))
+        self.mask_downsample(jnp.zeros((batch, 16 * height, 16 * width, 1)))
+        self.obj_ptr_proj(decoded.tokens)
+        if self.config.pointer_temporal_codes:
+            self.obj_ptr_tpos_proj(jnp.zeros((batch, dim)))
+        return decoded
+
+
+def init_params(model: SAM2, key: jax.Array) -> dict:
+    """New parameters, drawn from `key`: a plain nested dict, float32."""
+    return _small(model).lazy_init(key, *_example())["params"]
+
+
+@functools.cache
+def abstract_params(model: SAM2) -> dict:
+    """The parameters' shapes and types, without their values."""
+    return jax.eval_shape(_small(model).init, jax.random.key(0), *_example())["params"]
+
+
+def _small(model: SAM2) -> SAM2:
+    # No parameter's shape depends on the input's size, and a small one is traced quickly.
+    return SAM2(dataclasses.replace(model.config, image_size=32, attention="xla"))
+
+
+def _example() -> tuple[jax.ShapeDtypeStruct, Prompts]:
+    shape = jax.ShapeDtypeStruct
+    prompts = Prompts(
+        points=shape((1, 1, 1, 2), jnp.float32),
+        labels=shape((1, 1, 1), jnp.int32),
+        masks=shape((1, 1, 8, 8), jnp.float32),
+    )
+    return shape((1, 32, 32, 3), jnp.float32), prompts

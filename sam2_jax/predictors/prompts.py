@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a user gives, checked once and laid out in arrays of few sizes, so that one click more compiles nothing.
+
+In: points, labels, boxes and masks in the user's pixels, as the published predictors take them. Out: `Prompts` for one
+picture, or a `ValueError` of one sentence.
+"""
+
+import numpy as np
+
+from sam2_jax.types import Label, Prompts
+
+_FEWEST_POINTS = 4  # a box, a click, and the token that ends every list
+
+
+def bucket(count: int, fewest: int = 1) -> int:
+    """The power of two that `count` things are padded to."""
+    return max(fewest, 1 << max(count - 1, 0).bit_length())
+
+
+def prepare_prompts(
+    points: np.ndarray | None,
+    labels: np.ndarray | None,
+    boxes: np.ndarray | None,
+    masks: np.ndarray | None,
+    picture_size: tuple[int, int],
+    image_size: int,
+    normalize: bool = True,
+) -> tuple[Prompts, int]:
+    """Checks and pads the prompts of O objects on one picture.
+
+    Args:
+        points: (N, 2) or (O, N, 2) as (x, y).
+        labels: (N,) or (O, N), 1 for the object and 0 for the background.
+        boxes: (4,) or (O, 4) as (x0, y0, x1, y1).
+        masks: (1, S/4, S/4) or (O, 1, S/4, S/4) logits of an earlier prediction.
+        picture_size: (H, W) of the user's picture.
+        image_size: S, the side of the model's input.
+        normalize: points and boxes are in pixels of the picture; else they are fractions of it, 0 to 1.
+
+    Returns:
+        The prompts, with a leading picture axis of 1, and the number O of objects that count.
+
+    Raises:
+        ValueError: the prompts contradict themselves, each other or the picture.
+    """
+    if points is None and boxes is None and masks is None:
+        raise ValueError("There is no prompt; expected points, a box or a mask.")
+    if points is None and labels is not None:
+        raise ValueError("point_labels came without point_coords; expected both or neither.")
+    height, width = picture_size
+    extent = np.array([width, height] if normalize else [1, 1], np.float32)
+    coordinates, kinds = [], []
+    if boxes is not None:
+        corners = _check_boxes(boxes, extent)
+        coordinates.append(corners)
+        kinds.append(np.tile([Label.BOX_TOP_LEFT, Label.BOX_BOTTOM_RIGHT], (len(corners), 1)))
+    if points is not None:
+        clicks, clicked = _check_points(points, labels, extent)
+        coordinates.append(clicks)
+        kinds.append(clicked)
+    mask_logits = None if masks is None else _check_masks(masks, image_size // 4)
+
+    counts = {len(array) for array in (*coordinates, *([] if mask_logits is None else [mask_logits]))}
+    if len(counts - {1}) > 1 or (len(counts) > 1 and len({len(array) for array in coordinates}) > 1):
+        raise ValueError(f"Prompts are for {' and '.join(map(str, sorted(counts)))} objects; expected one number.")
+    objects = max(counts)
+    # Every list of points ends with a token that is none; a mask alone has no tokens at all (both as published).
+    length = sum(array.shape[1] for array in kinds)
+    slots, rows = bucket(length + 1, _FEWEST_POINTS), bucket(objects)
+    all_points = np.zeros((1, rows, slots, 2), np.float32)
+    all_labels = np.full((1, rows, slots), Label.PADDING, np.int32)
+    if coordinates:
+        all_points[0, :objects, :length] = np.concatenate(coordinates, axis=1) / extent * image_size
+        all_labels[0, :objects, :length] = np.concatenate(kinds, axis=1)
+        all_labels[0, :objects, length] = Label.NOT_A_POINT
+    all_masks = None
+    if mask_logits is not None:
+        all_masks = np.zeros((1, rows, *mask_logits.shape[1:]), np.float32)
+        all_masks[0, :objects] = mask_logits
+    return Prompts(points=all_points, labels=all_labels, masks=all_masks), objects
+
+
+def _numbers(array, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(array, np.float32)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {array!r}; expected numbers.") from None
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} holds a value that is not finite.")
+    return array
+
+
+def _check_points(points, labels, extent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if labels is None:
+        raise ValueError("point_coords came without point_labels; expected a label for each point.")
+    points, labels = _numbers(points, "point_coords"), _numbers(labels, "point_labels")
+    if points.ndim not in (2, 3) or points.shape[-1] != 2:
+        raise ValueError(f"point_coords has the shape {points.shape}; expected (N, 2) or (B, N, 2).")
+    if labels.shape != points.shape[:-1]:
+        raise ValueError(
+            f"point_labels has the shape {labels.shape}; expected {points.shape[:-1]}, one for each point."
+        )
+    known = (Label.NOT_A_POINT, Label.BACKGROUND, Label.FOREGROUND, Label.BOX_TOP_LEFT, Label.BOX_BOTTOM_RIGHT)
+    unknown = labels[~np.isin(labels, known)]
+    if len(unknown):
+        raise ValueError(f"point_labels holds {unknown[0]:g}; expected 1 (object) or 0 (background).")
+    outside = ((points < 0) | (points > extent)).any(-1) & (labels >= 0)
+    if outside.any():
+        x, y = points[outside][0]
+        raise ValueError(
+            f"The point ({x:g}, {y:g}) is outside the picture, which is {extent[0]:g} wide and {extent[1]:g} high."
+        )
+    shape = (1,) * (3 - points.ndim)
+    return points.reshape(shape + points.shape), labels.reshape(shape + labels.shape).astype(np.int32)
+
+
+def _check_boxes(boxes, extent: np.ndarray) -> np.ndarray:
+    boxes = _numbers(boxes, "box")
+    if boxes.ndim not in (1, 2) or boxes.shape[-1] != 4:
+        raise ValueError(f"box has the shape {boxes.shape}; expected (4,) or (B, 4).")
+    corners = boxes.reshape(-1, 2, 2)
+    for (x0, y0), (x1, y1) in corners:
+        said = f"The box ({x0:g}, {y0:g}, {x1:g}, {y1:g})"
+        if x1 <= x0 or y1 <= y0:
+            raise ValueError(f"{said} has no area; expected (x0, y0, x1, y1) with x0 < x1 and y0 < y1.")
+        if x1 < 0 or y1 < 0 or x0 > extent[0] or y0 > extent[1]:
+            raise ValueError(f"{said} is outside the picture, which is {extent[0]:g} wide and {extent[1]:g} high.")
+    return corners
+
+
+def _check_masks(masks, size: int) -> np.ndarray:
+    masks = _numbers(masks, "mask_input")
+    if masks.ndim not in (3, 4) or masks.shape[-3:] != (1, size, size):
+        raise ValueError(
+            f"mask_input has the shape {masks.shape}; expected (1, {size}, {size}) or (B, 1, {size}, {size})."
+        )
+    return masks.reshape(-1, size, size)

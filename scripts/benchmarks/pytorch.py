@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The published PyTorch package in a process of its own, told line by line what to do.
+
+In: `PyTorchWorker(python, ...)` starts this file with an interpreter that has the package. Out: each call returns when
+the work is done, so both sides can be timed in turn.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+_SHORT = {"tiny": "t", "small": "s", "base_plus": "b+", "large": "l"}
+
+
+class PyTorchWorker:
+    """The package at work on one model.
+
+    Raises:
+        ModuleNotFoundError: that interpreter does not have it; the message says what failed.
+    """
+
+    def __init__(self, python: str, model: str, image_size: int, threads: int):
+        self._process = subprocess.Popen(
+            [python, str(Path(__file__)), model, str(image_size), str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if self._process.stdout.readline().strip() != "ready":
+            reason = self._process.communicate()[1].strip().splitlines()[-1:]
+            raise ModuleNotFoundError(f"the PyTorch package does not run under {python}: {''.join(reason)}")
+
+    def __call__(self, task: str) -> None:
+        self._process.stdin.write(task + "\n")
+        self._process.stdin.flush()
+        if self._process.stdout.readline().strip() != "done":
+            raise RuntimeError(self._process.communicate()[1])
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def _work(model: str, image_size: int, threads: int) -> None:
+    import numpy as np
+    import torch
+    from sam2.build_sam import build_sam2
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
+
+    torch.set_num_threads(threads)
+    version, _, size = model.partition("_hiera_")
+    config = f"configs/{version}/{version}_hiera_{_SHORT[size]}.yaml"
+    overrides = [f"++model.image_size={image_size}"]
+    network = build_sam2(config, None, device="cpu", mode="eval", hydra_overrides_extra=overrides)
+    predictor = SAM2ImagePredictor(network)
+    side = image_size // 16
+    predictor._bb_feat_sizes = [(4 * side, 4 * side), (2 * side, 2 * side), (side, side)]  # fixed to 1024 there
+    frame = torch.randn(1, 3, image_size, image_size)
+    picture = np.random.default_rng(0).integers(0, 255, (image_size, image_size, 3), np.uint8)
+    point, label = np.array([[image_size / 2, image_size / 2]]), np.array([1])
+    tasks = {
+        "encode": lambda: network.forward_image(frame),
+        "click": lambda: predictor.predict(point_coords=point, point_labels=label),
+    }
+    with torch.inference_mode():
+        predictor.set_image(picture)
+        print("ready", flush=True)
+        for line in sys.stdin:
+            tasks[line.strip()]()
+            print("done", flush=True)
+
+
+if __name__ == "__main__":
+    # The package writes to standard output while it loads; only our own words may go there.
+    _work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))

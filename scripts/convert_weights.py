@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`python -m scripts.convert_weights SRC DST`: weights from any known format to Orbax or to the published `.pt`.
+
+In: what `sam2_jax.load` reads. Out: a `.pt` file where DST ends so, else an Orbax directory.
+"""
+
+from pathlib import Path
+
+import tyro
+
+from scripts.command import console, run
+
+
+def convert_weights(
+    source: tyro.conf.Positional[Path],
+    destination: tyro.conf.Positional[Path],
+    image_size: int | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Converts weights between PyTorch's, transformers' and Orbax's formats.
+
+    Args:
+        source: A published .pt, a .safetensors file or folder, or an Orbax directory.
+        destination: A .pt file, or else a directory for Orbax.
+        image_size: The input size that the Orbax config is to say; the model's own without it.
+        overwrite: Replace a .pt file that is there.
+    """
+    if destination.exists() and not (overwrite and destination.is_file()):
+        raise FileExistsError(f"{destination} exists already; give another name, or --overwrite for a file.")
+
+    import sam2_jax
+
+    model, params = sam2_jax.load(source, image_size)
+    if destination.suffix in (".pt", ".pth"):
+        sam2_jax.export_torch(destination, model, params)
+    else:
+        sam2_jax.save(destination, model, params)
+    console.print(f"{model.config.name} is in {destination}")
+
+
+if __name__ == "__main__":
+    run(convert_weights)

@@ -163,8 +163,7 @@ def resize_logits(logits: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     logits = np.asarray(logits, np.float32)
     height, width = size
-    if logits.ndim < 2 or 0 in logits.shape[-2:]:
-        raise ValueError(f"Logits to resize have the shape (..., h, w), but {logits.shape} came.")
+    _check_planes(logits)
     if height < 1 or width < 1:
         raise ValueError(f"size is (H, W) of the result in pixels, both at least 1, but {tuple(size)} came.")
     planes = logits.reshape(-1, *logits.shape[-2:])
@@ -181,8 +180,8 @@ def remove_small_regions(
 
     Regions are 8-connected. A region of background (logits <= threshold) of at most `max_hole_area` pixels gets
     threshold + 10; a region of foreground of at most `max_sprinkle_area` pixels gets threshold - 10. Both are sought
-    in the logits that came, so a speck inside a hole that was filled is still removed. An area of 0 turns its half
-    off.
+    in the logits that came, as in the published package: a speck in a hole is removed though the hole is filled. An
+    area of 0 turns its half off.
 
     Args:
         logits: (..., h, w), of any floating type; not modified.
@@ -192,12 +191,15 @@ def remove_small_regions(
 
     Returns:
         A new array of the same shape and type.
+
+    Raises:
+        ValueError: a side of the logits is below 1.
     """
     result = np.array(logits)
+    _check_planes(result)
     for index in np.ndindex(result.shape[:-2]):
         plane = result[index]
         foreground = plane > threshold
-        # Sprinkles last: the published rule sets them after the holes.
         if max_hole_area > 0:
             plane[_small_regions(~foreground, max_hole_area)] = threshold + 10
         if max_sprinkle_area > 0:
@@ -247,6 +249,10 @@ def _load(path: str | os.PathLike) -> Image.Image:
 
 
 def _rgb(image: Image.Image, name: str) -> np.ndarray:
+    try:
+        image.load()  # a PIL image may be a file not yet decoded
+    except (OSError, SyntaxError) as error:
+        raise ValueError(f"{name} cannot be read as a picture: {error}.") from error
     if 0 in image.size:
         raise ValueError(f"{name} is empty: {image.width} x {image.height} pixels.")
     if image.mode == "F":
@@ -260,7 +266,7 @@ def _rgb(image: Image.Image, name: str) -> np.ndarray:
         if image.mode == "P" and "transparency" in image.info:
             image = image.convert("RGBA")  # straight to RGB gives the same colours, and Pillow warns
         return np.array(image.convert("RGB"))
-    except (ValueError, OSError) as error:
+    except ValueError as error:
         raise ValueError(f"{name} cannot be converted to RGB: {error}.") from error
 
 
@@ -283,6 +289,11 @@ def _rgb_array(array: np.ndarray) -> np.ndarray:
 
 def _came(array: np.ndarray) -> str:
     return f"of shape {array.shape} and type {array.dtype}"
+
+
+def _check_planes(logits: np.ndarray) -> None:
+    if logits.ndim < 2 or 0 in logits.shape[-2:]:
+        raise ValueError(f"Logits have the shape (..., h, w), with h and w at least 1, but {logits.shape} came.")
 
 
 def _small_regions(regions: np.ndarray, max_area: float) -> np.ndarray:

@@ -60,7 +60,7 @@ def overlay(
         points: (P, 2) as (x, y) in pixels, (0, 0) the top left corner of the top left pixel.
         labels: (P,) 1 for foreground (green, a plus), 0 for background (red, a minus); points with other labels are
             not drawn. All foreground without it.
-        boxes: (N, 4) as (x0, y0, x1, y1) in pixels; box i has the colour of mask i.
+        boxes: (N, 4) as (x0, y0, x1, y1) in pixels, two opposite corners; box i has the colour of mask i.
         alpha: opacity of the masks, from 0, outlines alone, to 1.
 
     Returns:
@@ -160,7 +160,7 @@ def _draw_outline(canvas: np.ndarray, mask: np.ndarray, color: Sequence[float], 
 
 
 def _draw_box(canvas: np.ndarray, box: np.ndarray, color: Sequence[float], line: float) -> None:
-    left, top, right, bottom = map(float, box)
+    (left, right), (top, bottom) = sorted(map(float, box[0::2])), sorted(map(float, box[1::2]))
     window, x, y = _pixels(canvas, left, top, right, bottom, 2 * line + 2)
     across = np.abs(x - (left + right) / 2) - (right - left) / 2
     along = np.abs(y - (top + bottom) / 2) - (bottom - top) / 2

@@ -9,8 +9,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-# Scores that `blocked` holds at once. 2**20 float32 are 4 MB: about a core's cache.
+# What `blocked` holds at once: 2**20 scores in float32 are 4 MB, about a core's share of the cache.
 _SCORES_AT_ONCE = 2**20
+_KEYS_AT_ONCE = 256
 
 
 def attention(
@@ -70,42 +71,68 @@ def _dense(queries, keys, values, mask):
 
 
 def _blocked(queries, keys, values, valid):
-    batch, length, heads, _ = queries.shape
-    memories = keys.shape[1]
-    rows = batch * heads
-    # Small problems (windows) are taken several at a time, large ones (global attention) a block of queries at a time.
-    rows_at_once = largest_divisor(rows, _SCORES_AT_ONCE // (length * memories))
-    queries_at_once = largest_divisor(length, _SCORES_AT_ONCE // memories) if rows_at_once == 1 else length
-
-    def heads_first(x):
-        return einops.rearrange(x, "b n h d -> (b h) n d").reshape(-1, rows_at_once, x.shape[1], x.shape[3])
-
-    queries = heads_first(queries * jnp.asarray(queries.shape[-1] ** -0.5, queries.dtype))
-    bias = None
+    length, heads, memories = queries.shape[1], queries.shape[2], keys.shape[1]
+    queries = queries * jnp.asarray(queries.shape[-1] ** -0.5, queries.dtype)
+    rows = [einops.rearrange(x, "b n h d -> (b h) n d") for x in (queries, keys, values)]
     if valid is not None:
-        bias = jnp.where(jnp.repeat(valid, heads, axis=0), 0.0, -jnp.inf).reshape(-1, rows_at_once, 1, memories)
+        valid = jnp.repeat(valid, heads, axis=0)
+    if length * memories <= _SCORES_AT_ONCE:
+        out = _several_rows_at_once(*rows, valid)
+    else:
+        out = _several_keys_at_once(*rows, valid)
+    return einops.rearrange(out, "(b h) n d -> b n h d", h=heads).astype(values.dtype)
+
+
+def _several_rows_at_once(queries, keys, values, valid):
+    """Many small problems, such as windows: (R, Nq, D), (R, Nk, D), (R, Nk, Dv), (R, Nk) -> (R, Nq, Dv)."""
+    at_once = largest_divisor(len(queries), _SCORES_AT_ONCE // (queries.shape[1] * keys.shape[1]))
 
     @jax.checkpoint  # the scores are made anew in the backward pass; keeping them would undo the blocks
-    def one_block(block, keys, values, bias):
-        scores = jnp.einsum("rqd,rkd->rqk", block, keys, preferred_element_type=jnp.float32)
-        if bias is not None:
-            scores += bias
+    def some_rows(block):
+        queries, keys, values, valid = block
+        scores = jnp.einsum("rqd,rkd->rqk", queries, keys, preferred_element_type=jnp.float32)
+        if valid is not None:
+            scores = jnp.where(valid[:, None], scores, -jnp.inf)
         weights = jnp.exp(scores - scores.max(-1, keepdims=True))
-        total = weights.sum(-1, keepdims=True)
-        # Divided after the product: it is narrower than the weights.
         out = jnp.einsum("rqk,rkd->rqd", weights.astype(values.dtype), values, preferred_element_type=jnp.float32)
-        return (out / total).astype(values.dtype)
+        return out / weights.sum(-1, keepdims=True)  # divided after the product, which is narrower than the weights
+
+    blocks = jax.tree.map(
+        lambda x: einops.rearrange(x, "(n r) ... -> n r ...", r=at_once), (queries, keys, values, valid)
+    )
+    return jax.lax.map(some_rows, blocks).reshape(*queries.shape[:2], values.shape[2])
+
+
+def _several_keys_at_once(queries, keys, values, valid):
+    """A few large problems, row by row and a block of keys at a time, with a running maximum (Dao et al., 2022)."""
+    length = queries.shape[1]
+    if valid is None:
+        valid = jnp.ones(keys.shape[:2], bool)
+    padding = -keys.shape[1] % _KEYS_AT_ONCE
+    keys, values = (jnp.pad(x, ((0, 0), (0, padding), (0, 0))) for x in (keys, values))
+    # Finite, so that a block without any valid key gives no 0 / 0; its weights vanish beside those of any other.
+    bias = jnp.where(jnp.pad(valid, ((0, 0), (0, padding))), 0.0, -1e30)
 
     def one_row(row):
         queries, keys, values, bias = row
-        if queries_at_once == length:
-            return one_block(queries, keys, values, bias)
-        blocks = einops.rearrange(queries, "r (n q) d -> n r q d", q=queries_at_once)
-        out = jax.lax.map(lambda block: one_block(block, keys, values, bias), blocks)
-        return einops.rearrange(out, "n r q d -> r (n q) d")
 
-    out = jax.lax.map(one_row, (queries, heads_first(keys), heads_first(values), bias))
-    return einops.rearrange(out.reshape(rows, length, -1), "(b h) n d -> b n h d", h=heads)
+        @jax.checkpoint
+        def some_keys(carry, block):
+            peak, total, out = carry
+            keys, values, bias = block
+            scores = jnp.einsum("qd,kd->qk", queries, keys, preferred_element_type=jnp.float32) + bias
+            new_peak = jnp.maximum(peak, scores.max(-1))
+            weights = jnp.exp(scores - new_peak[:, None])
+            fade = jnp.exp(peak - new_peak)
+            update = jnp.einsum("qk,kd->qd", weights.astype(values.dtype), values, preferred_element_type=jnp.float32)
+            return (new_peak, total * fade + weights.sum(-1), out * fade[:, None] + update), None
+
+        blocks = jax.tree.map(lambda x: x.reshape(-1, _KEYS_AT_ONCE, *x.shape[1:]), (keys, values, bias))
+        start = jnp.full(length, -jnp.inf), jnp.zeros(length), jnp.zeros((length, values.shape[-1]))
+        (_, total, out), _ = jax.lax.scan(some_keys, start, blocks)
+        return out / total[:, None]
+
+    return jax.lax.map(one_row, (queries, keys, values, bias))
 
 
 def largest_divisor(number: int, limit: int) -> int:

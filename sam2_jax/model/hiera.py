@@ -24,10 +24,15 @@ def max_pool_2x2(x: jax.Array) -> jax.Array:
 
 
 class MultiScaleAttention(nn.Module):
-    """Attention in a map or a window of it; where a stage begins, queries are pooled 2 x 2 and so is the output."""
+    """Attention in the whole map or in windows of it; where a stage begins, queries are pooled 2 x 2.
+
+    Attributes:
+        window: side of the windows, tokens before pooling; 0 for the whole map.
+    """
 
     dim: int
     heads: int
+    window: int
     pool_queries: bool
     dtype: jnp.dtype
     implementation: str
@@ -37,12 +42,27 @@ class MultiScaleAttention(nn.Module):
         self.proj = nn.Dense(self.dim, dtype=self.dtype)
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        qkv = einops.rearrange(self.qkv(x), "b y x (three h d) -> three b y x (h d)", three=3, h=self.heads)
-        queries = max_pool_2x2(qkv[0]) if self.pool_queries else qkv[0]
-        height, width = queries.shape[1:3]
-        tokens = [einops.rearrange(t, "b y x (h d) -> b (y x) h d", h=self.heads) for t in (queries, qkv[1], qkv[2])]
+        """(B, H, W, C) -> (B, H, W, `dim`), or half the height and width where queries are pooled."""
+        batch, height, width, _ = x.shape
+        qkv = self.qkv(x)
+        window_height, window_width = (self.window, self.window) if self.window else (height, width)
+        rows, columns = -(-height // window_height), -(-width // window_width)
+        if (rows * window_height, columns * window_width) != (height, width):
+            # The published network pads its input with zeros and attends to the padding like to any other token; a
+            # zero's projection is the bias, so only the projections are padded.
+            bias = self.qkv.variables["params"]["bias"].astype(qkv.dtype)
+            padded = jnp.broadcast_to(bias, (batch, rows * window_height, columns * window_width, bias.size))
+            qkv = padded.at[:, :height, :width].set(qkv)
+        windows = einops.rearrange(qkv, "b (r y) (c x) d -> (b r c) y x d", r=rows, c=columns)
+        queries, keys, values = jnp.split(windows, 3, axis=-1)
+        if self.pool_queries:
+            queries = max_pool_2x2(queries)
+        side = queries.shape[1]
+        tokens = [einops.rearrange(t, "b y x (h d) -> b (y x) h d", h=self.heads) for t in (queries, keys, values)]
         out = attention(*tokens, implementation=self.implementation)
-        return self.proj(einops.rearrange(out, "b (y x) h d -> b y x (h d)", y=height, x=width))
+        out = einops.rearrange(out, "(b r c) (y x) h d -> b (r y) (c x) (h d)", b=batch, r=rows, y=side)
+        shrink = 2 if self.pool_queries else 1
+        return self.proj(out[:, : height // shrink, : width // shrink])
 
 
 class Block(nn.Module):
@@ -64,7 +84,7 @@ class Block(nn.Module):
 
     def setup(self):
         self.norm1 = LayerNorm(1e-6, self.dtype)
-        self.attn = MultiScaleAttention(self.dim, self.heads, self.pool, self.dtype, self.implementation)
+        self.attn = MultiScaleAttention(self.dim, self.heads, self.window, self.pool, self.dtype, self.implementation)
         self.norm2 = LayerNorm(1e-6, self.dtype)
         self.mlp = MLP((4 * self.dim, self.dim), self.dtype, gelu)
         if self.dim != self.dim_in:
@@ -90,20 +110,8 @@ class Block(nn.Module):
         normed = self.norm1(x)
         # Where the width changes the shortcut is a projection of the *normalised* input.
         shortcut = max_pool_2x2(self.proj(normed)) if self.dim != self.dim_in else x
-        x = shortcut + self._maybe_drop(self._attend(normed), train)
+        x = shortcut + self._maybe_drop(self.attn(normed), train)
         return x + self._maybe_drop(self.mlp(self.norm2(x)), train)
-
-    def _attend(self, x: jax.Array) -> jax.Array:
-        if self.window == 0:
-            return self.attn(x)
-        height, width = x.shape[1:3]
-        rows, columns = -(-height // self.window), -(-width // self.window)
-        # Padding tokens are attended like any other, as published: their keys and values are the biases.
-        x = jnp.pad(x, ((0, 0), (0, rows * self.window - height), (0, columns * self.window - width), (0, 0)))
-        x = einops.rearrange(x, "b (r y) (c x) d -> (b r c) y x d", r=rows, c=columns)
-        x = einops.rearrange(self.attn(x), "(b r c) y x d -> b (r y) (c x) d", r=rows, c=columns)
-        shrink = 2 if self.pool else 1
-        return x[:, : height // shrink, : width // shrink]
 
     def _maybe_drop(self, x: jax.Array, train: bool) -> jax.Array:
         if not train or self.drop_path == 0:

@@ -57,6 +57,18 @@ def conv(features: int, kernel_size: int, dtype: jnp.dtype, stride: int = 1, pad
     return nn.Conv(features, (kernel_size,) * 2, strides=(stride,) * 2, padding=((padding,) * 2,) * 2, dtype=dtype)
 
 
+def chain(x: jax.Array, first: nn.Conv, second: nn.Conv) -> jax.Array:
+    """Two 1 x 1 convolutions in a row, as the one that they amount to.
+
+    Where `first` widens and `second` narrows, this saves most of the products, and the wide map between them.
+    """
+    if first.is_initializing():
+        return second(first(x))
+    kernels, biases = zip(*((p["kernel"][0, 0], p["bias"]) for p in (c.variables["params"] for c in (first, second))))
+    kernel, bias = kernels[0] @ kernels[1], biases[0] @ kernels[1] + biases[1]
+    return x @ kernel.astype(x.dtype) + bias.astype(x.dtype)
+
+
 class ConvTranspose2x2(nn.Module):
     """A transposed convolution of kernel 2 and stride 2: each token becomes a block of 2 x 2.
 

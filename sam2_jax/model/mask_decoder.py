@@ -88,15 +88,12 @@ class MaskDecoder(nn.Module):
             gelu,
             ConvTranspose2x2(dim // 8, dtype),
         ]
+        # Applied once for each frame, by the image encoder, and not for each click.
         self.conv_s0 = conv(dim // 8, 1, dtype)
         self.conv_s1 = conv(dim // 4, 1, dtype)
         self.output_hypernetworks_mlps = [MLP((dim, dim, dim // 8), dtype) for _ in range(MASKS)]
         self.iou_prediction_head = MLP((dim, dim, MASKS), dtype)
         self.pred_obj_score_head = MLP((dim, dim, 1), dtype)
-
-    def project_skips(self, stride_4: jax.Array, stride_8: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The decoder's own projection of the encoder's finer maps: once for each frame, not for each click."""
-        return self.conv_s0(stride_4), self.conv_s1(stride_8)
 
     def __call__(
         self,

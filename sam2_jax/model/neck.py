@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The image encoder: Hiera and the feature pyramid that fuses its stages (section D.1).
 
-In: normalised pictures (B, S, S, 3). Out: maps of `hidden_dim` channels at strides 4, 8 and 16.
+In: normalised pictures (B, S, S, 3). Out: the map of `hidden_dim` channels at stride 16, and the mask decoder's
+skips at strides 4 and 8.
 """
 
 import einops
@@ -11,20 +12,17 @@ import jax.numpy as jnp
 
 from sam2_jax.config import SAM2Config
 from sam2_jax.model.hiera import Hiera
-from sam2_jax.model.layers import conv
+from sam2_jax.model.layers import chain, conv
 
 
 class Lateral(nn.Module):
-    """A 1 x 1 convolution of one stage's map to the common width."""
+    """Holds the 1 x 1 convolution of one stage's map to the common width."""
 
     dim: int
     dtype: jnp.dtype
 
     def setup(self):
         self.conv = conv(self.dim, 1, self.dtype)
-
-    def __call__(self, x: jax.Array) -> jax.Array:
-        return self.conv(x)
 
 
 class FeaturePyramid(nn.Module):
@@ -36,11 +34,12 @@ class FeaturePyramid(nn.Module):
         # Published order: the deepest stage first.
         self.convs = [Lateral(self.config.hidden_dim, jnp.dtype(self.config.dtype)) for _ in range(4)]
 
-    def __call__(self, maps: list[jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
-        stride_32, stride_16, stride_8, stride_4 = [lateral(x) for lateral, x in zip(self.convs, reversed(maps))]
-        enlarged = einops.repeat(stride_32.astype(jnp.float32), "b h w c -> b (h 2) (w 2) c")
-        stride_16 = (stride_16.astype(jnp.float32) + enlarged).astype(stride_16.dtype)
-        return stride_4, stride_8, stride_16
+    def __call__(self, maps: list[jax.Array], skips: tuple[nn.Conv, nn.Conv]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        stride_4, stride_8, stride_16, stride_32 = maps
+        deepest, deep, fine, finest = (lateral.conv for lateral in self.convs)
+        enlarged = einops.repeat(deepest(stride_32).astype(jnp.float32), "b h w c -> b (h 2) (w 2) c")
+        fused = (deep(stride_16).astype(jnp.float32) + enlarged).astype(self.config.dtype)
+        return chain(stride_4, finest, skips[0]), chain(stride_8, fine, skips[1]), fused
 
 
 class ImageEncoder(nn.Module):
@@ -52,6 +51,15 @@ class ImageEncoder(nn.Module):
         self.trunk = Hiera(self.config)
         self.neck = FeaturePyramid(self.config)
 
-    def __call__(self, pictures: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """(B, S, S, 3) -> (B, S/4, S/4, C), (B, S/8, S/8, C), (B, S/16, S/16, C)."""
-        return self.neck(self.trunk(pictures, train))
+    def __call__(
+        self, pictures: jax.Array, skips: tuple[nn.Conv, nn.Conv], train: bool = False
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Encodes pictures (B, S, S, 3).
+
+        Args:
+            skips: the mask decoder's projections of strides 4 and 8, which follow the pyramid's own at once.
+
+        Returns:
+            (B, S/4, S/4, C/8), (B, S/8, S/8, C/4), (B, S/16, S/16, C).
+        """
+        return self.neck(self.trunk(pictures, train), skips)

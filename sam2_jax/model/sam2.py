@@ -54,8 +54,8 @@ class SAM2(nn.Module):
 
     def encode_frames(self, pictures: jax.Array, train: bool = False) -> FrameFeatures:
         """Normalised pictures (B, S, S, 3) -> their features, not yet conditioned on any memory."""
-        stride_4, stride_8, stride_16 = self.image_encoder(pictures.astype(self.config.dtype), train)
-        stride_4, stride_8 = self.sam_mask_decoder.project_skips(stride_4, stride_8)
+        skips = self.sam_mask_decoder.conv_s0, self.sam_mask_decoder.conv_s1
+        stride_4, stride_8, stride_16 = self.image_encoder(pictures.astype(self.config.dtype), skips, train)
         return FrameFeatures(embedding=stride_16, stride_8=stride_8, stride_4=stride_4)
 
     def without_memory(self, features: FrameFeatures) -> FrameFeatures:

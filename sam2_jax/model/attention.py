@@ -106,12 +106,13 @@ def _several_rows_at_once(queries, keys, values, valid):
 def _several_keys_at_once(queries, keys, values, valid):
     """A few large problems, row by row and a block of keys at a time, with a running maximum (Dao et al., 2022)."""
     length = queries.shape[1]
-    if valid is None:
-        valid = jnp.ones(keys.shape[:2], bool)
     padding = -keys.shape[1] % _KEYS_AT_ONCE
-    keys, values = (jnp.pad(x, ((0, 0), (0, padding), (0, 0))) for x in (keys, values))
-    # Finite, so that a block without any valid key gives no 0 / 0; its weights vanish beside those of any other.
-    bias = jnp.where(jnp.pad(valid, ((0, 0), (0, padding))), 0.0, -1e30)
+    bias = None
+    if padding or valid is not None:
+        valid = jnp.ones(keys.shape[:2], bool) if valid is None else valid
+        # Finite, so that a block without any valid key gives no 0 / 0; its weights vanish beside those of any other.
+        bias = jnp.where(jnp.pad(valid, ((0, 0), (0, padding))), 0.0, -1e30)
+        keys, values = (jnp.pad(x, ((0, 0), (0, padding), (0, 0))) for x in (keys, values))
 
     def one_row(row):
         queries, keys, values, bias = row
@@ -120,7 +121,9 @@ def _several_keys_at_once(queries, keys, values, valid):
         def some_keys(carry, block):
             peak, total, out = carry
             keys, values, bias = block
-            scores = jnp.einsum("qd,kd->qk", queries, keys, preferred_element_type=jnp.float32) + bias
+            scores = jnp.einsum("qd,kd->qk", queries, keys, preferred_element_type=jnp.float32)
+            if bias is not None:
+                scores += bias
             new_peak = jnp.maximum(peak, scores.max(-1))
             weights = jnp.exp(scores - new_peak[:, None])
             fade = jnp.exp(peak - new_peak)

@@ -51,8 +51,10 @@ class MultiScaleAttention(nn.Module):
             # The published network pads its input with zeros and attends to the padding like to any other token; a
             # zero's projection is the bias, so only the projections are padded.
             bias = self.qkv.variables["params"]["bias"].astype(qkv.dtype)
-            padded = jnp.broadcast_to(bias, (batch, rows * window_height, columns * window_width, bias.size))
-            qkv = padded.at[:, :height, :width].set(qkv)
+            inside = np.zeros((rows * window_height, columns * window_width, 1), bool)
+            inside[:height, :width] = True
+            qkv = jnp.pad(qkv, ((0, 0), (0, inside.shape[0] - height), (0, inside.shape[1] - width), (0, 0)))
+            qkv = jnp.where(inside, qkv, bias)
         windows = einops.rearrange(qkv, "b (r y) (c x) d -> (b r c) y x d", r=rows, c=columns)
         queries, keys, values = jnp.split(windows, 3, axis=-1)
         if self.pool_queries:

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every command works as its help says, and answers bad input with one sentence and exit code 2."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small import small_model
+
+import sam2_jax
+from sam2_jax import media
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments, **environment) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    path = tmp_path_factory.mktemp("weights") / "small"
+    sam2_jax.save(path, *small_model())
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "picture.jpg"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8)).save(path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["segment_image", "convert_weights", "benchmark"])
+def test_every_command_has_help(name):
+    answer = run(f"scripts.{name}", "--help")
+    assert answer.returncode == 0 and f"python -m scripts.{name}" in answer.stdout
+
+
+def test_segment_image_writes_masks_overlay_and_scores(picture, weights, tmp_path):
+    out = tmp_path / "out"
+    answer = run("scripts.segment_image", picture, "--point", "30,20", "--weights", weights, "--out", out, "--json")
+    assert answer.returncode == 0, answer.stderr
+    report = json.loads(answer.stdout)
+    assert report == json.loads((out / "scores.json").read_text())
+    assert [row["file"] for row in report["masks"]] == [f"object0_mask{i}.png" for i in range(3)]
+    ious = [row["predicted_iou"] for row in report["masks"]]
+    assert ious == sorted(ious, reverse=True)
+    for row in report["masks"]:
+        assert media.read_mask(out / row["file"]).sum() == row["area"]
+    assert media.read_picture(out / "overlay.png").shape == (60, 80, 3)
+
+    predictor = sam2_jax.SAM2ImagePredictor(*sam2_jax.load(weights))
+    predictor.set_image(picture)
+    masks, scores, _ = predictor.predict(np.array([[30, 20]]), np.array([1]))
+    assert np.array_equal(media.read_mask(out / "object0_mask0.png"), masks[scores.argmax()] > 0)
+
+    again = run("scripts.segment_image", picture, "--point", "30,20", "--weights", weights, "--out", out)
+    assert again.returncode == 2 and "already" in again.stderr
+    assert (out / "scores.json").read_text() == json.dumps(report, indent=2) + "\n"
+
+    refined = run(
+        *("scripts.segment_image", picture, "--mask", out / "object0_mask0.png", "--point", "5,5,0"),
+        *("--box", "1,1,70,50", "--weights", weights, "--out", out, "--overwrite", "--json"),
+    )
+    assert refined.returncode == 0, refined.stderr
+    assert len(json.loads(refined.stdout)["masks"]) == 1
+
+
+def test_each_box_is_an_object(picture, weights, tmp_path):
+    boxes = ("--box", "1,1,30,30", "--box", "20,20,70,50", "--box", "5,5,50,50")
+    answer = run("scripts.segment_image", picture, *boxes, "--weights", weights, "--out", tmp_path / "out", "--json")
+    assert [row["object"] for row in json.loads(answer.stdout)["masks"]] == [0, 1, 2]
+
+
+BAD = {
+    "no such picture": (["nothing.jpg", "--point", "1,1"], "nothing.jpg"),
+    "a point that is none": (["PICTURE", "--point", "1;1"], "'1;1' is not a point: expected X,Y or X,Y,0 or X,Y,1"),
+    "a point outside": (["PICTURE", "--point", "100,10"], "The point (100, 10) is outside the picture"),
+    "no prompt": (["PICTURE"], "There is no prompt"),
+    "a size that cannot be": (["PICTURE", "--point", "1,1", "--image-size", "100"], "a positive multiple of 32"),
+    "a mask of another size": (["PICTURE", "--mask", "MASK"], "--mask is 9 x 8 pixels; expected those of the picture"),
+    "an unknown option": (["PICTURE", "--pont", "1,1"], "--pont"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "sentence"), BAD.values(), ids=BAD)
+def test_bad_input_gets_one_sentence_and_code_2(arguments, sentence, picture, weights, tmp_path):
+    media.write_mask(tmp_path / "mask.png", np.ones((8, 9), bool))
+    places = {"PICTURE": picture, "MASK": tmp_path / "mask.png"}
+    arguments = [places.get(argument, argument) for argument in arguments]
+    out = tmp_path / "out"
+    answer = run("scripts.segment_image", *arguments, "--weights", weights, "--out", out)
+    assert answer.returncode == 2
+    assert sentence in answer.stderr and "Traceback" not in answer.stderr
+    assert not out.exists()
+
+
+def test_convert_weights_goes_there_and_back(tmp_path, weights):
+    model, params = small_model()
+    published = tmp_path / "small.pt"
+    assert run("scripts.convert_weights", weights, published).returncode == 0
+    expected = tmp_path / "expected.pt"
+    sam2_jax.export_torch(expected, model, params)
+    assert published.read_bytes() == expected.read_bytes()
+    again = run("scripts.convert_weights", weights, published)
+    assert again.returncode == 2 and "exists already" in again.stderr
+    assert run("scripts.convert_weights", weights, published, "--overwrite").returncode == 0
+    assert run("scripts.convert_weights", weights, tmp_path / "copy").returncode == 0
+    assert sam2_jax.load(tmp_path / "copy")[0] == model
+
+
+def test_compiled_programs_are_kept_where_the_user_says_or_not_at_all(picture, weights, tmp_path):
+    arguments = ("scripts.segment_image", picture, "--point", "30,20", "--weights", weights, "--out")
+    run(*arguments, tmp_path / "a", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "cache"))
+    kept = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert any("encode_frames" in name for name in kept)
+    run(*arguments, tmp_path / "b", JAX_COMPILATION_CACHE_DIR=str(tmp_path / "cache"))
+    assert {name for name in {path.name for path in (tmp_path / "cache").iterdir()} if name.endswith("-cache")} == {
+        name for name in kept if name.endswith("-cache")
+    }
+    off = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "off"), "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    assert run(*arguments, tmp_path / "c", **off).returncode == 0
+    assert not (tmp_path / "off").exists() or not any((tmp_path / "off").iterdir())
+
+
+@pytest.mark.slow
+def test_benchmark_measures_with_and_without_the_pytorch_package():
+    small = ("--model", "sam2.1_hiera_tiny", "--image-size", "128", "--runs", "1", "--json")
+    answer = run("scripts.benchmark", "image", *small, "--start", "--against-torch", "--torch-python", sys.executable)
+    (row,) = json.loads(answer.stdout)
+    assert row["encode"] > 0 and row["new process, compiled before"] > 0
+    assert "encode torch" in row or "Without PyTorch's times" in answer.stderr

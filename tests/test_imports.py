@@ -68,7 +68,7 @@ def test_reading_pictures_does_not_load_jax():
 
 def test_importing_the_library_changes_nothing_global():
     code = """
-import logging, os, jax
+import logging, os, cv2, jax  # OpenCV sets a variable of its own
 before = dict(jax.config.values), dict(os.environ), logging.getLogger().level
 import sam2_jax
 for name in sam2_jax.__all__:

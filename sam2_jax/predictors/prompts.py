@@ -43,10 +43,10 @@ def prepare_prompts(
     Raises:
         ValueError: the prompts contradict themselves, each other or the picture.
     """
-    if points is None and boxes is None and masks is None:
-        raise ValueError("There is no prompt; expected points, a box or a mask.")
     if points is None and labels is not None:
         raise ValueError("point_labels came without point_coords; expected both or neither.")
+    if points is None and boxes is None and masks is None:
+        raise ValueError("There is no prompt; expected points, a box or a mask.")
     height, width = picture_size
     extent = np.array([width, height] if normalize else [1, 1], np.float32)
     coordinates, kinds = [], []

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The README's examples run as they stand (on a smaller input, so that a test can afford them)."""
+
+import functools
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from small import rule_params
+
+import sam2_jax
+from sam2_jax.config import published_config
+from sam2_jax.model import SAM2
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+COMMANDS = [
+    line.split("&&")[-1].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if "scripts." in line
+]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    model = SAM2(published_config("sam2.1_hiera_tiny"))
+    path = tmp_path_factory.mktemp("published") / "sam2.1_hiera_tiny.pt"
+    sam2_jax.export_torch(path, model, rule_params(model))
+    return path
+
+
+@pytest.fixture
+def folder(checkpoint, tmp_path, monkeypatch):
+    (tmp_path / checkpoint.name).symlink_to(checkpoint)
+    (tmp_path / "outputs").mkdir()
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 900, 3), np.uint8)).save(tmp_path / "truck.jpg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def smaller(load, path, image_size=None, dtype=None, **overrides):
+    return load(path, 64, dtype, **overrides)
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=range(len(PYTHON)))
+def test_every_example_runs(block, folder, monkeypatch):
+    monkeypatch.setattr(sam2_jax, "load", functools.partial(smaller, sam2_jax.load), raising=False)
+    exec(compile(block, "README.md", "exec"), {})
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_runs(command, folder, monkeypatch):
+    words = shlex.split(command)
+    assert words[:2] == ["python", "-m"]
+    if "segment_image" in command:
+        words += ["--image-size", "64"]
+    monkeypatch.setattr(sys, "argv", words[2:])
+    module = __import__(words[2], fromlist=["run"])
+    module.run(getattr(module, words[2].rsplit(".", 1)[1]))
+    assert any((folder / "outputs").iterdir())

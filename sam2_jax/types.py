@@ -17,6 +17,8 @@ import enum
 import jax
 from flax import struct
 
+ABSENT = -1024.0  # the mask logit of an object that is not in the frame
+
 
 class Label(enum.IntEnum):
     """What a point of a prompt is."""
@@ -76,3 +78,20 @@ class DecodedMasks:
     ious: jax.Array
     tokens: jax.Array
     object_score: jax.Array
+
+
+@struct.dataclass
+class MaskPrediction:
+    """What is believed of O objects on one frame of each of B videos.
+
+    Attributes:
+        logits: (B, O, S/4, S/4) float32 mask logits; `ABSENT` everywhere where the object is not in the frame.
+        iou: (B, O) float32 predicted intersection over union of the mask with the object.
+        object_score: (B, O) float32 logit that the object is in the frame.
+        pointer: (B, O, C) float32 the object pointer, for the memory bank.
+    """
+
+    logits: jax.Array
+    iou: jax.Array
+    object_score: jax.Array
+    pointer: jax.Array

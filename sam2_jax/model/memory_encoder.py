@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The memory encoder: a predicted mask and its frame, fused into a spatial memory (sections 4 and D.1).
 
-In: the frame's unconditioned map (B, h, w, C) and mask values (B, 16 h, 16 w).
-Out: a memory (B, h, w, memory channels).
+In: the frame's unconditioned map (B, h, w, C) and mask values of O objects (B, O, 16 h, 16 w).
+Out: a memory of each object (B, O, h, w, memory channels).
 """
 
+import einops
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -94,7 +95,11 @@ class MemoryEncoder(nn.Module):
         self.fuser = Fuser(dim, dtype)
         self.out_proj = conv(self.config.memory_dim, 1, dtype)
 
-    def __call__(self, frame: jax.Array, mask: jax.Array) -> jax.Array:
-        """The image encoder's own map (B, h, w, C), mask values (B, 16 h, 16 w) -> (B, h, w, memory channels)."""
-        mask = self.mask_downsampler(mask[..., None].astype(self.config.dtype))
-        return self.out_proj(self.fuser(self.pix_feat_proj(frame) + mask))
+    def __call__(self, frame: jax.Array, masks: jax.Array) -> jax.Array:
+        """The image encoder's own map (B, h, w, C), mask values (B, O, 16 h, 16 w) -> (B, O, h, w, memory channels)."""
+        batch, objects = masks.shape[:2]
+        masks = einops.rearrange(masks, "b o h w -> (b o) h w 1").astype(self.config.dtype)
+        masks = einops.rearrange(self.mask_downsampler(masks), "(b o) ... -> b o ...", o=objects)
+        fused = self.pix_feat_proj(frame)[:, None] + masks
+        memory = self.out_proj(self.fuser(einops.rearrange(fused, "b o h w c -> (b o) h w c")))
+        return einops.rearrange(memory, "(b o) h w c -> b o h w c", b=batch)

@@ -16,6 +16,12 @@ from sam2_jax.types import Label, Prompts
 _MASK_CHANNELS = 16
 
 
+def no_points(videos: int, objects: int) -> Prompts:
+    """The prompt of a frame that has none: two tokens that are no point, as published."""
+    labels = jnp.full((videos, objects, 2), Label.NOT_A_POINT, jnp.int32)
+    return Prompts(points=jnp.zeros((videos, objects, 2, 2)), labels=labels)
+
+
 class PromptEncoder(nn.Module):
     """What the user says, in the decoder's terms."""
 

@@ -8,18 +8,21 @@ over frames and the memory bank stand outside.
 import dataclasses
 import functools
 
+import einops
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from sam2_jax.config import SAM2Config
+from sam2_jax.memory_bank import Recollection
 from sam2_jax.model.layers import MLP, conv
-from sam2_jax.model.mask_decoder import MaskDecoder
+from sam2_jax.model.mask_decoder import MaskDecoder, best_ambiguous, clear_mask, take_mask
 from sam2_jax.model.memory_attention import MemoryAttention
 from sam2_jax.model.memory_encoder import MemoryEncoder
 from sam2_jax.model.neck import ImageEncoder
-from sam2_jax.model.prompt_encoder import PromptEncoder
-from sam2_jax.types import DecodedMasks, FrameFeatures, Prompts
+from sam2_jax.model.position import sine_code_1d, sine_code_2d
+from sam2_jax.model.prompt_encoder import PromptEncoder, no_points
+from sam2_jax.types import ABSENT, DecodedMasks, FrameFeatures, MaskPrediction, Prompts
 
 
 class SAM2(nn.Module):
@@ -67,6 +70,91 @@ class SAM2(nn.Module):
         sparse, valid, dense = self.sam_prompt_encoder(prompts)
         return self.sam_mask_decoder(features, sparse, valid, dense, self.sam_prompt_encoder.map_code())
 
+    def with_memory(self, features: FrameFeatures, memory: Recollection, train: bool = False) -> FrameFeatures:
+        """Conditions frames on what each object's memory holds: the embedding becomes (B, O, h, w, C)."""
+        batch, height, width, dim = features.embedding.shape
+        objects, maps = memory.maps.shape[1:3]
+        dtype = features.embedding.dtype
+        many = batch * objects
+        parts = dim // self.config.memory_dim
+
+        tokens = memory.maps.astype(dtype).reshape(many, maps * height * width, -1)
+        place = sine_code_2d(height, width, self.config.memory_dim)
+        moment = self.maskmem_tpos_enc[memory.map_ages]  # (B, O, maps, 1, 1, memory channels)
+        codes = (place + moment).astype(dtype).reshape(tokens.shape)
+        valid = jnp.repeat(memory.map_valid.reshape(many, maps), height * width, axis=1)
+
+        # A pointer is as wide as the frame's tokens, so it is read as several tokens of the memory's width.
+        pointers = memory.pointers.astype(dtype).reshape(many, -1, self.config.memory_dim)
+        pointer_codes = jnp.zeros_like(pointers)
+        if self.config.pointer_temporal_codes:
+            code = self.obj_ptr_tpos_proj(sine_code_1d(memory.pointer_ages, dim))
+            pointer_codes = jnp.repeat(code.reshape(many, -1, self.config.memory_dim), parts, axis=1).astype(dtype)
+        pointer_valid = jnp.repeat(memory.pointer_valid.reshape(many, -1), parts, axis=1)
+
+        conditioned = self.memory_attention(
+            jnp.repeat(features.embedding.reshape(batch, height * width, dim), objects, axis=0),
+            sine_code_2d(height, width, dim).reshape(height * width, dim),
+            jnp.concatenate([tokens, pointers], axis=1),
+            jnp.concatenate([codes, pointer_codes], axis=1),
+            jnp.concatenate([valid, pointer_valid], axis=1),
+            pointers.shape[1],
+            train,
+        )
+        return features.replace(embedding=conditioned.reshape(batch, objects, height, width, dim))
+
+    def predict(self, features: FrameFeatures, prompts: Prompts) -> MaskPrediction:
+        """One mask for each prompt on conditioned frames; no point, or one, is ambiguous and gets the best of three."""
+        decoded = self.decode(features, prompts)
+        ambiguous = jnp.sum(prompts.labels >= 0, axis=-1) <= 1
+        index = jnp.where(ambiguous, best_ambiguous(decoded.ious), clear_mask(decoded))
+        present = decoded.object_score > 0
+        return MaskPrediction(
+            logits=jnp.where(present[..., None, None], take_mask(decoded.logits, index), ABSENT),
+            iou=take_mask(decoded.ious, index),
+            object_score=decoded.object_score,
+            # The token of mask 0 makes the pointer of a clear prompt, even where another mask is shown.
+            pointer=self._pointer(take_mask(decoded.tokens, jnp.where(ambiguous, index, 0)), present),
+        )
+
+    def take_as_mask(self, features: FrameFeatures, masks: jax.Array) -> MaskPrediction:
+        """A user's masks (B, O, S, S), 0 to 1, as the answer itself; the decoder only makes their object pointers."""
+        logits = 20 * masks.astype(jnp.float32) - 10
+        size = self.config.mask_size
+        low = jax.image.resize(logits, (*masks.shape[:2], size, size), "linear", antialias=True)
+        given = einops.rearrange(masks, "b o h w -> (b o) h w 1").astype(self.config.dtype)
+        given = einops.rearrange(self.mask_downsample(given), "(b o) h w 1 -> b o h w", o=masks.shape[1])
+        decoded = self.decode(features, no_points(*masks.shape[:2]).replace(masks=given))
+        present = jnp.any(masks > 0, axis=(-2, -1))
+        pointer = self._pointer(decoded.tokens[:, :, 0], decoded.object_score > 0)
+        return MaskPrediction(
+            logits=low,
+            iou=jnp.ones(masks.shape[:2]),
+            object_score=jnp.where(present, 10.0, -10.0),
+            pointer=jnp.where(present[..., None], pointer, self.no_obj_ptr),
+        )
+
+    def remember(self, features: FrameFeatures, prediction: MaskPrediction, prompted: jax.Array) -> jax.Array:
+        """Spatial memories (B, O, h, w, memory channels) of frames and their masks.
+
+        Args:
+            prompted: (B, O) bool, the objects whose mask a user has seen: it is remembered as a hard one.
+        """
+        size = self.config.image_size
+        logits = jax.image.resize(
+            prediction.logits, (*prediction.logits.shape[:2], size, size), "linear", antialias=False
+        )
+        values = jnp.where(prompted[..., None, None], (logits > 0).astype(jnp.float32), nn.sigmoid(logits))
+        memory = self.memory_encoder(features.embedding, 20 * values - 10)
+        if self.config.occlusion_embedding:
+            absent = (prediction.object_score <= 0)[..., None, None, None]
+            memory = memory + jnp.where(absent, self.no_obj_embed_spatial[0], 0).astype(memory.dtype)
+        return memory
+
+    def _pointer(self, token: jax.Array, present: jax.Array) -> jax.Array:
+        pointer = self.obj_ptr_proj(token).astype(jnp.float32)
+        return jnp.where(present[..., None], pointer, self.no_obj_ptr)
+
     def __call__(self, pictures: jax.Array, prompts: Prompts) -> DecodedMasks:
         """The masks of pictures (B, S, S, 3); runs every part once, so that `init` makes every parameter."""
         features = self.encode_frames(pictures)
@@ -74,7 +162,7 @@ class SAM2(nn.Module):
         if not self.config.has_memory:
             return decoded
         batch, height, width, dim = features.embedding.shape
-        memory = self.memory_encoder(features.embedding, jnp.zeros((batch, 16 * height, 16 * width)))
+        memory = self.memory_encoder(features.embedding, jnp.zeros((batch, 1, 16 * height, 16 * width)))
         tokens = memory.reshape(batch, height * width, -1)
         frame = features.embedding.reshape(batch, height * width, dim)
         self.memory_attention(frame, jnp.zeros(frame.shape[1:]), tokens, jnp.zeros_like(tokens))

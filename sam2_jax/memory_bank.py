@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The memory bank (section 4): what is remembered of each object, in arrays whose size never grows.
+
+In: memories as they are made, each with the frame it is of. Out: what memory attention reads at a frame. Pure functions
+over `MemoryBank`. Slots are tagged with their frame, and a slot that does not count is masked, so that the result is
+that of a list of the ones that do.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from sam2_jax.config import SAM2Config
+
+EMPTY = -(2**30)  # the tag of a slot that holds nothing: a frame far from any other
+
+
+@struct.dataclass
+class MemoryBank:
+    """What is remembered of O objects in each of B videos.
+
+    Attributes:
+        prompted_maps: (B, O, K, h, w, memory channels) spatial memories of the K latest prompted frames.
+        prompted_pointers: (B, O, K, C) object pointers of the same frames.
+        prompted_frames: (B, O, K) int32 which frames they are, `EMPTY` where there is none.
+        recent_maps: (B, O, R, h, w, memory channels) spatial memories of recent frames without a prompt.
+        recent_frames: (B, O, R) int32.
+        recent_pointers: (B, O, P, C) object pointers of recent frames; more of them, since they are small.
+        recent_pointer_frames: (B, O, P) int32.
+    """
+
+    prompted_maps: jax.Array
+    prompted_pointers: jax.Array
+    prompted_frames: jax.Array
+    recent_maps: jax.Array
+    recent_frames: jax.Array
+    recent_pointers: jax.Array
+    recent_pointer_frames: jax.Array
+
+
+@struct.dataclass
+class Recollection:
+    """What memory attention reads at one frame.
+
+    Attributes:
+        maps: (B, O, K + R, h, w, memory channels), `map_ages` (B, O, K + R) int32 their rows in the table of temporal
+            codes, and `map_valid` (B, O, K + R) bool which of them count.
+        pointers: (B, O, K + P, C), `pointer_ages` (B, O, K + P) float32 how many frames ago they were made, and
+            `pointer_valid` (B, O, K + P) bool which of them count.
+    """
+
+    maps: jax.Array
+    map_ages: jax.Array
+    map_valid: jax.Array
+    pointers: jax.Array
+    pointer_ages: jax.Array
+    pointer_valid: jax.Array
+
+
+def empty_memory(
+    config: SAM2Config, videos: int = 1, objects: int = 1, prompted_frames: int = 1, dtype: str = "bfloat16"
+) -> MemoryBank:
+    """A bank that remembers nothing.
+
+    Args:
+        prompted_frames: K, how many prompted frames of an object are kept; the oldest makes way (a FIFO, section 4).
+        dtype: of the spatial memories; bfloat16 at inference, whatever the rest is computed in, as published.
+    """
+    side, many = config.embedding_size, (videos, objects)
+    pointers = config.object_pointers - 1
+
+    def maps(slots):
+        return jnp.zeros((*many, slots, side, side, config.memory_dim), dtype)
+
+    def tags(slots):
+        return jnp.full((*many, slots), EMPTY, jnp.int32)
+
+    return MemoryBank(
+        prompted_maps=maps(prompted_frames),
+        prompted_pointers=jnp.zeros((*many, prompted_frames, config.hidden_dim), jnp.float32),
+        prompted_frames=tags(prompted_frames),
+        recent_maps=maps(config.recent_frames),
+        recent_frames=tags(config.recent_frames),
+        recent_pointers=jnp.zeros((*many, pointers, config.hidden_dim), jnp.float32),
+        recent_pointer_frames=tags(pointers),
+    )
+
+
+def write_prompted(
+    bank: MemoryBank, frame: jax.Array, maps: jax.Array, pointers: jax.Array, which: jax.Array
+) -> MemoryBank:
+    """Remembers a prompted frame: in the slot that holds it already, else in a free one, else in the oldest.
+
+    Args:
+        frame: int32 index of the frame.
+        maps: (B, O, h, w, memory channels), pointers: (B, O, C).
+        which: (B, O) bool, the objects that were prompted; the others' memories stay.
+    """
+    frames = bank.prompted_frames
+    # A slot of this very frame comes before an empty one, and that before the one of the lowest frame.
+    rank = jnp.where(frames == frame, EMPTY - 1, frames)
+    slot = jax.nn.one_hot(jnp.argmin(rank, axis=-1), frames.shape[-1], dtype=bool) & which[..., None]
+    return bank.replace(
+        prompted_maps=_put(bank.prompted_maps, slot, maps),
+        prompted_pointers=_put(bank.prompted_pointers, slot, pointers),
+        prompted_frames=jnp.where(slot, frame, frames),
+    )
+
+
+def write_recent(
+    bank: MemoryBank, frame: jax.Array, maps: jax.Array, pointers: jax.Array, which: jax.Array
+) -> MemoryBank:
+    """Remembers a frame without a prompt, in place of the one that is as many frames away as there are slots."""
+    map_slot = _ring(bank.recent_frames, frame) & which[..., None]
+    pointer_slot = _ring(bank.recent_pointer_frames, frame) & which[..., None]
+    return bank.replace(
+        recent_maps=_put(bank.recent_maps, map_slot, maps),
+        recent_frames=jnp.where(map_slot, frame, bank.recent_frames),
+        recent_pointers=_put(bank.recent_pointers, pointer_slot, pointers),
+        recent_pointer_frames=jnp.where(pointer_slot, frame, bank.recent_pointer_frames),
+    )
+
+
+def read(bank: MemoryBank, frame: jax.Array, step: jax.Array | int = 1, future_pointers: bool = False) -> Recollection:
+    """What there is to remember at a frame.
+
+    Args:
+        frame: int32 index of the frame.
+        step: 1 where tracking goes forward in time, -1 where it goes back.
+        future_pointers: attend to object pointers of prompted frames that are still to come, as training does.
+    """
+    recent = bank.recent_frames.shape[-1]
+    prompted = bank.prompted_frames > EMPTY
+    map_ages = (frame - bank.recent_frames) * step
+    pointer_ages = (frame - bank.recent_pointer_frames) * step
+    prompted_ages = (frame - bank.prompted_frames) * step
+    prompted_pointers = prompted if future_pointers else prompted & (prompted_ages >= 0)
+    count = bank.recent_pointer_frames.shape[-1]
+    return Recollection(
+        maps=jnp.concatenate([bank.prompted_maps, bank.recent_maps], axis=2),
+        # The last row of the temporal codes is for prompted frames, the row before it for the oldest recent ones.
+        map_ages=jnp.concatenate(
+            [jnp.full_like(bank.prompted_frames, recent), jnp.clip(map_ages - 1, 0, recent - 1)], axis=2
+        ),
+        map_valid=jnp.concatenate([prompted, (map_ages >= 1) & (map_ages <= recent)], axis=2),
+        pointers=jnp.concatenate([bank.prompted_pointers, bank.recent_pointers], axis=2),
+        pointer_ages=jnp.concatenate([prompted_ages, pointer_ages], axis=2).astype(jnp.float32),
+        pointer_valid=jnp.concatenate([prompted_pointers, (pointer_ages >= 1) & (pointer_ages <= count)], axis=2),
+    )
+
+
+def _ring(tags: jax.Array, frame: jax.Array) -> jax.Array:
+    """One slot in turn: (B, O, slots) bool."""
+    slots = tags.shape[-1]
+    return jnp.broadcast_to(jnp.arange(slots) == frame % slots, tags.shape)
+
+
+def _put(old: jax.Array, slot: jax.Array, new: jax.Array) -> jax.Array:
+    """`new` (B, O, ...) in the marked slots (B, O, slots) of `old` (B, O, slots, ...)."""
+    slot = slot.reshape(*slot.shape, *(1,) * (old.ndim - slot.ndim))
+    return jnp.where(slot, new[:, :, None].astype(old.dtype), old)

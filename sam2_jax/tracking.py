@@ -14,6 +14,7 @@ from sam2_jax import memory_bank
 from sam2_jax.memory_bank import MemoryBank
 from sam2_jax.model import SAM2
 from sam2_jax.model.prompt_encoder import no_points
+from sam2_jax.segmentation import encode_frames
 from sam2_jax.types import FrameFeatures, MaskPrediction, Prompts
 
 
@@ -34,18 +35,46 @@ def take_masks(model: SAM2, params: dict, features: FrameFeatures, masks: jax.Ar
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def remember_prompted(
+def predict_with_memory(
     model: SAM2,
     params: dict,
     memory: MemoryBank,
     features: FrameFeatures,
-    prediction: MaskPrediction,
     frame: jax.Array,
-    which: jax.Array,
-) -> MemoryBank:
-    """Writes a prompted frame into the bank, for the objects in `which` (B, O) bool."""
-    maps = model.apply({"params": params}, features, prediction, jnp.ones_like(which), method="remember")
-    return memory_bank.write_prompted(memory, frame, maps, prediction.pointer, which)
+    step: jax.Array | int = 1,
+    pointer_horizon: jax.Array | int | None = None,
+    prompts: Prompts | None = None,
+) -> MaskPrediction:
+    """Masks of O objects of B videos on a frame, from what is remembered of them and, if any, new prompts.
+
+    Args:
+        memory: the bank before the frame.
+        features: the frames, (B, ...).
+        frame: int32 index of the frame.
+        step: 1 forward in time, -1 backward.
+        pointer_horizon: frames that the temporal code of pointers counts as 1; the number of pointers less one, but
+            no more than the frames of the video less one, as published. None for a video of unknown length.
+        prompts: corrective clicks on the frame.
+    """
+    if pointer_horizon is None:
+        pointer_horizon = model.config.object_pointers - 1
+    recollection = memory_bank.read(memory, frame, step)
+    recollection = recollection.replace(pointer_ages=recollection.pointer_ages / pointer_horizon)
+    if prompts is None:
+        prompts = no_points(*memory.recent_frames.shape[:2])
+
+    def predict(module: SAM2) -> MaskPrediction:
+        return module.predict(module.with_memory(features, recollection), prompts)
+
+    return model.apply({"params": params}, method=predict)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def remember(
+    model: SAM2, params: dict, features: FrameFeatures, prediction: MaskPrediction, prompted: jax.Array
+) -> jax.Array:
+    """Spatial memories (B, O, h, w, memory channels) of frames and their masks; `prompted` (B, O) bool."""
+    return model.apply({"params": params}, features, prediction, prompted, method="remember")
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -57,31 +86,49 @@ def track_frame(
     frame: jax.Array,
     step: jax.Array | int = 1,
     pointer_horizon: jax.Array | int | None = None,
-    prompts: Prompts | None = None,
 ) -> tuple[MemoryBank, MaskPrediction]:
-    """Carries O objects of B videos to a frame, and remembers it.
+    """Carries O objects of B videos to a frame and remembers it; arguments as of `predict_with_memory`.
 
-    Args:
-        memory: the bank before the frame.
-        features: the frames, (B, ...).
-        frame: int32 index of the frame.
-        step: 1 forward in time, -1 backward.
-        pointer_horizon: frames that the temporal code of pointers counts as 1; the number of pointers less one, but
-            no more than the frames of the video less one, as published. None for a video of unknown length.
-        prompts: corrective clicks on the frame, if any.
+    An object that was prompted on this very frame keeps the memory it has of it.
     """
-    if pointer_horizon is None:
-        pointer_horizon = model.config.object_pointers - 1
-    recollection = memory_bank.read(memory, frame, step)
-    recollection = recollection.replace(pointer_ages=recollection.pointer_ages / pointer_horizon)
-    if prompts is None:
-        prompts = no_points(*memory.recent_frames.shape[:2])
-
-    def run(module: SAM2):
-        prediction = module.predict(module.with_memory(features, recollection), prompts)
-        prompted = jnp.zeros(prediction.iou.shape, bool)
-        return prediction, module.remember(features, prediction, prompted)
-
-    prediction, maps = model.apply({"params": params}, method=run)
+    prediction = predict_with_memory(model, params, memory, features, frame, step, pointer_horizon)
+    maps = remember(model, params, features, prediction, jnp.zeros(prediction.iou.shape, bool))
     which = ~jnp.any(memory.prompted_frames == frame, axis=-1)
     return memory_bank.write_recent(memory, frame, maps, prediction.pointer, which), prediction
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def segment_video(
+    model: SAM2, params: dict, frames: jax.Array, prompts: Prompts | None = None, masks: jax.Array | None = None
+) -> MaskPrediction:
+    """Carries O objects from the first frame through each of B videos, in one compiled scan.
+
+    Args:
+        frames: (B, T, S, S, 3) RGB in 0..255, at the model's input size.
+        prompts: what the user says on the first frame; or
+        masks: (B, O, S, S), 0 to 1, the objects on the first frame.
+
+    Returns:
+        Predictions with T as their second axis: logits are (B, T, O, S/4, S/4).
+    """
+    videos, length = frames.shape[:2]
+    first = encode_frames(model, params, frames[:, 0])
+    if masks is None:
+        start = predict_first(model, params, first, prompts)
+    else:
+        start = take_masks(model, params, first, masks)
+    objects = start.iou.shape[1]
+    memory = memory_bank.empty_memory(model.config, videos, objects)
+    every = jnp.ones((videos, objects), bool)
+    maps = remember(model, params, first, start, every)
+    memory = memory_bank.write_prompted(memory, jnp.int32(0), maps, start.pointer, every)
+    horizon = max(min(length, model.config.object_pointers) - 1, 1)
+
+    def carry_on(memory, frame_and_index):
+        frame, index = frame_and_index
+        return track_frame(model, params, memory, encode_frames(model, params, frame), index, 1, horizon)
+
+    _, rest = jax.lax.scan(carry_on, memory, (jnp.swapaxes(frames[:, 1:], 0, 1), jnp.arange(1, length)))
+    return jax.tree.map(
+        lambda first, rest: jnp.concatenate([first[:, None], jnp.swapaxes(rest, 0, 1)], axis=1), start, rest
+    )

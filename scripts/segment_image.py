@@ -12,7 +12,7 @@ import numpy as np
 import tyro
 
 from sam2_jax import media
-from sam2_jax.overlays import overlay
+from sam2_jax.media.overlays import overlay
 from scripts.command import Dtype, Weights, console, numbers, output_folder, run
 
 Point = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="X,Y[,0|1]")]

@@ -62,8 +62,9 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
 
 
-def test_reading_pictures_does_not_load_jax():
-    assert run("import sys, sam2_jax, sam2_jax.media, sam2_jax.overlays; print('jax' in sys.modules)") == "False\n"
+def test_reading_pictures_and_videos_does_not_load_jax():
+    code = "import sys, sam2_jax, sam2_jax.media.overlays, sam2_jax.media.videos; print('jax' in sys.modules)"
+    assert run(code) == "False\n"
 
 
 def test_importing_the_library_changes_nothing_global():

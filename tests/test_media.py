@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam2_jax import media
 from sam2_jax.media import (
     as_masks,
     palette,
+    pictures,
     read_mask,
     read_picture,
     remove_small_regions,
@@ -27,7 +27,7 @@ from sam2_jax.media import (
     write_mask,
     write_picture,
 )
-from sam2_jax.overlays import contact_sheet, object_color, overlay
+from sam2_jax.media.overlays import contact_sheet, object_color, overlay
 
 RECORDED = np.load(pathlib.Path(__file__).parent / "recorded" / "resizes.npz")
 PICTURE = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)
@@ -49,7 +49,7 @@ def save(folder, image, name="picture.png", **options):
 def test_importing_is_light_and_changes_nothing_global():
     code = (
         "from PIL import Image; import cv2, sys; before = Image.MAX_IMAGE_PIXELS, cv2.getNumThreads();"
-        "import sam2_jax.media, sam2_jax.overlays;"
+        "import sam2_jax.media.overlays;"
         "assert before == (Image.MAX_IMAGE_PIXELS, cv2.getNumThreads());"
         "assert not {'jax', 'torch', 'flax'} & set(sys.modules)"
     )
@@ -156,7 +156,7 @@ def test_large_files_pass_pillows_limit_and_leave_it_as_it_was(tmp_path, monkeyp
 def test_too_large_a_file_is_refused_before_it_is_decoded(tmp_path, monkeypatch):
     path = save(tmp_path, Image.fromarray(PICTURE))
     path.write_bytes(path.read_bytes()[:60])  # the header alone
-    monkeypatch.setattr(media, "MAXIMUM_PIXELS", 53)
+    monkeypatch.setattr(pictures, "MAXIMUM_PIXELS", 53)
     with pytest.raises(ValueError, match=r"picture\.png has 9 x 6 pixels, more than the 53 allowed"):
         read_picture(path)
 

@@ -47,37 +47,65 @@ def prepare_prompts(
         raise ValueError("point_labels came without point_coords; expected both or neither.")
     if points is None and boxes is None and masks is None:
         raise ValueError("There is no prompt; expected points, a box or a mask.")
+    coordinates, kinds = check_points(points, labels, boxes, picture_size, image_size, normalize)
+    mask_logits = None if masks is None else _check_masks(masks, image_size // 4)
+    counts = {len(array) for array in (coordinates, mask_logits) if array is not None}
+    if len(counts - {1}) > 1:
+        raise ValueError(f"Prompts are for {' and '.join(map(str, sorted(counts)))} objects; expected one number.")
+    return lay_out(coordinates, kinds, mask_logits), max(counts)
+
+
+def check_points(
+    points: np.ndarray | None,
+    labels: np.ndarray | None,
+    boxes: np.ndarray | None,
+    picture_size: tuple[int, int],
+    image_size: int,
+    normalize: bool = True,
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Points and boxes, arguments as of `prepare_prompts`, as one list of points for each object.
+
+    Returns:
+        (O, N, 2) float32 in pixels of the model input and (O, N) int32 of `Label`; None and None where there are none.
+    """
     height, width = picture_size
     extent = np.array([width, height] if normalize else [1, 1], np.float32)
     coordinates, kinds = [], []
     if boxes is not None:
         corners = _check_boxes(boxes, extent)
         coordinates.append(corners)
-        kinds.append(np.tile([Label.BOX_TOP_LEFT, Label.BOX_BOTTOM_RIGHT], (len(corners), 1)))
+        kinds.append(np.tile(np.int32([Label.BOX_TOP_LEFT, Label.BOX_BOTTOM_RIGHT]), (len(corners), 1)))
     if points is not None:
         clicks, clicked = _check_points(points, labels, extent)
         coordinates.append(clicks)
         kinds.append(clicked)
-    mask_logits = None if masks is None else _check_masks(masks, image_size // 4)
-
-    counts = {len(array) for array in (*coordinates, *([] if mask_logits is None else [mask_logits]))}
-    if len(counts - {1}) > 1 or (len(counts) > 1 and len({len(array) for array in coordinates}) > 1):
+    counts = {len(array) for array in coordinates}
+    if len(counts) > 1:
         raise ValueError(f"Prompts are for {' and '.join(map(str, sorted(counts)))} objects; expected one number.")
-    objects = max(counts)
-    # Every list of points ends with a token that is none; a mask alone has no tokens at all (both as published).
-    length = sum(array.shape[1] for array in kinds)
+    if not coordinates:
+        return None, None
+    return np.concatenate(coordinates, axis=1) / extent * image_size, np.concatenate(kinds, axis=1)
+
+
+def lay_out(points: np.ndarray | None, labels: np.ndarray | None, masks: np.ndarray | None) -> Prompts:
+    """Lists of points (O, N, 2) and labels (O, N), and masks (O, h, w) or (1, h, w), in arrays of few sizes.
+
+    Every list of points ends with a token that is none; a mask alone has no tokens at all (both as published).
+    """
+    objects = max(len(array) for array in (points, masks) if array is not None)
+    length = 0 if points is None else points.shape[1]
     slots, rows = bucket(length + 1, _FEWEST_POINTS), bucket(objects)
     all_points = np.zeros((1, rows, slots, 2), np.float32)
     all_labels = np.full((1, rows, slots), Label.PADDING, np.int32)
-    if coordinates:
-        all_points[0, :objects, :length] = np.concatenate(coordinates, axis=1) / extent * image_size
-        all_labels[0, :objects, :length] = np.concatenate(kinds, axis=1)
+    if points is not None:
+        all_points[0, :objects, :length] = points
+        all_labels[0, :objects, :length] = labels
         all_labels[0, :objects, length] = Label.NOT_A_POINT
-    all_masks = None
-    if mask_logits is not None:
-        all_masks = np.zeros((1, rows, *mask_logits.shape[1:]), np.float32)
-        all_masks[0, :objects] = mask_logits
-    return Prompts(points=all_points, labels=all_labels, masks=all_masks), objects
+    if masks is None:
+        return Prompts(points=all_points, labels=all_labels)
+    all_masks = np.zeros((1, rows, *masks.shape[1:]), np.float32)
+    all_masks[0, :objects] = masks
+    return Prompts(points=all_points, labels=all_labels, masks=all_masks)
 
 
 def _numbers(array, name: str) -> np.ndarray:

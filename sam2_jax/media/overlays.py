@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sam2_jax.media import as_masks, read_picture
+from sam2_jax.media.masks import as_masks
+from sam2_jax.media.pictures import read_picture
 
 _FIRST_COLORS = (
     (38, 139, 255),  # blue

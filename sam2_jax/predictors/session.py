@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a video session holds: its frames, each object's prompts and results, and the memory made from them.
+
+In: results as they come. Out: the `MemoryBank` that any frame sees, whichever way the video is tracked. On the device
+there is one bank, whose size does not depend on the video; on the host there are the low-resolution masks of the
+frames that were visited, and the spatial memories of the few that may be read next.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import jax
+import numpy as np
+
+from sam2_jax.config import SAM2Config
+from sam2_jax.memory_bank import EMPTY, MemoryBank
+from sam2_jax.predictors.prompts import bucket
+from sam2_jax.types import MaskPrediction
+
+
+@dataclasses.dataclass
+class Result:
+    """What is known of one object on one frame.
+
+    Attributes:
+        logits: (S/4, S/4) float32, iou and object_score: numbers, pointer: (C,) as of `MaskPrediction`.
+        maps: (h, w, memory channels) spatial memory; None until it is made, or once it was let go.
+    """
+
+    logits: np.ndarray
+    iou: float
+    object_score: float
+    pointer: np.ndarray
+    maps: np.ndarray | None = None
+
+
+@dataclasses.dataclass
+class TrackedObject:
+    """One object of a session.
+
+    Attributes:
+        points: by frame, the clicks and boxes so far: (N, 2) pixels of the model input, and (N,) labels.
+        prompted: by frame, results that the user gave prompts for: each is a memory of its own.
+        tracked: by frame, results of tracking.
+        pending: by frame, results of prompts since the last propagation, and whether they will count as prompted.
+        steps: by frame, the direction (1 or -1) in which it was last tracked.
+    """
+
+    points: dict[int, tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=dict)
+    prompted: dict[int, Result] = dataclasses.field(default_factory=dict)
+    tracked: dict[int, Result] = dataclasses.field(default_factory=dict)
+    pending: dict[int, tuple[Result, bool]] = dataclasses.field(default_factory=dict)
+    steps: dict[int, int] = dataclasses.field(default_factory=dict)
+
+    def result(self, frame: int) -> Result | None:
+        """The latest word on a frame."""
+        if frame in self.pending:
+            return self.pending[frame][0]
+        return self.prompted.get(frame) or self.tracked.get(frame)
+
+
+def split(prediction: MaskPrediction, count: int, maps: jax.Array | None = None) -> list[Result]:
+    """The results of the first `count` objects of one frame of one video."""
+    on_host = jax.device_get(prediction)
+    memories = None if maps is None else np.asarray(maps)
+    return [
+        Result(
+            logits=on_host.logits[0, row],
+            iou=float(on_host.iou[0, row]),
+            object_score=float(on_host.object_score[0, row]),
+            pointer=on_host.pointer[0, row],
+            maps=None if memories is None else memories[0, row],
+        )
+        for row in range(count)
+    ]
+
+
+def join(results: Sequence[Result]) -> MaskPrediction:
+    """Results of one frame as the prediction they came from: (1, O, ...), O a bucket's size."""
+    rows = bucket(len(results))
+
+    def stack(field):
+        values = np.stack([np.asarray(getattr(result, field), np.float32) for result in results])
+        return np.pad(values, ((0, rows - len(results)), *((0, 0),) * (values.ndim - 1)))[None]
+
+    return MaskPrediction(**{field: stack(field) for field in ("logits", "iou", "object_score", "pointer")})
+
+
+def gather_memory(
+    config: SAM2Config,
+    objects: Sequence[TrackedObject],
+    frame: int,
+    step: int,
+    maps_of: Callable[[TrackedObject, int, Result], np.ndarray],
+) -> MemoryBank:
+    """The bank that a frame sees: every prompted frame, and the tracked ones that are near behind it.
+
+    Args:
+        step: 1 where tracking goes forward in time, -1 where it goes back.
+        maps_of: gives the spatial memory of a result, made anew where it was let go.
+    """
+    rows = bucket(len(objects))
+    slots = bucket(max(len(item.prompted) for item in objects))
+    side, recent, pointers = config.embedding_size, config.recent_frames, config.object_pointers - 1
+    map_shape = (side, side, config.memory_dim)
+    bank = MemoryBank(
+        prompted_maps=np.zeros((1, rows, slots, *map_shape), jax.numpy.bfloat16),
+        prompted_pointers=np.zeros((1, rows, slots, config.hidden_dim), np.float32),
+        prompted_frames=np.full((1, rows, slots), EMPTY, np.int32),
+        recent_maps=np.zeros((1, rows, recent, *map_shape), jax.numpy.bfloat16),
+        recent_frames=np.full((1, rows, recent), EMPTY, np.int32),
+        recent_pointers=np.zeros((1, rows, pointers, config.hidden_dim), np.float32),
+        recent_pointer_frames=np.full((1, rows, pointers), EMPTY, np.int32),
+    )
+    for row, item in enumerate(objects):
+        for slot, (index, result) in enumerate(item.prompted.items()):
+            bank.prompted_maps[0, row, slot] = maps_of(item, index, result)
+            bank.prompted_pointers[0, row, slot] = result.pointer
+            bank.prompted_frames[0, row, slot] = index
+        for age in range(1, pointers + 1):
+            index = frame - step * age
+            result = item.tracked.get(index)
+            if result is None:
+                continue
+            bank.recent_pointers[0, row, index % pointers] = result.pointer
+            bank.recent_pointer_frames[0, row, index % pointers] = index
+            if age <= recent:
+                bank.recent_maps[0, row, index % recent] = maps_of(item, index, result)
+                bank.recent_frames[0, row, index % recent] = index
+    # A row that stands for no object must have something valid to attend to.
+    bank.prompted_frames[0, len(objects) :, 0] = 0
+    return jax.device_put(bank)

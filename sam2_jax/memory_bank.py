@@ -121,6 +121,19 @@ def write_recent(
     )
 
 
+def forget(bank: MemoryBank, which: jax.Array, frame: jax.Array | None = None) -> MemoryBank:
+    """Empties the memory of the objects in `which` (B, O) bool: all of it, or that of tracking one frame."""
+
+    def emptied(tags):
+        gone = which[..., None] if frame is None else which[..., None] & (tags == frame)
+        return jnp.where(gone, EMPTY, tags)
+
+    bank = bank.replace(
+        recent_frames=emptied(bank.recent_frames), recent_pointer_frames=emptied(bank.recent_pointer_frames)
+    )
+    return bank if frame is not None else bank.replace(prompted_frames=emptied(bank.prompted_frames))
+
+
 def read(bank: MemoryBank, frame: jax.Array, step: jax.Array | int = 1, future_pointers: bool = False) -> Recollection:
     """What there is to remember at a frame.
 
@@ -136,13 +149,16 @@ def read(bank: MemoryBank, frame: jax.Array, step: jax.Array | int = 1, future_p
     prompted_ages = (frame - bank.prompted_frames) * step
     prompted_pointers = prompted if future_pointers else prompted & (prompted_ages >= 0)
     count = bank.recent_pointer_frames.shape[-1]
+    map_valid = jnp.concatenate([prompted, (map_ages >= 1) & (map_ages <= recent)], axis=2)
+    # A row of no object remembers nothing; it attends to an empty map, so that its answer, read by nobody, is finite.
+    map_valid = map_valid.at[..., 0].set(map_valid[..., 0] | ~map_valid.any(-1))
     return Recollection(
         maps=jnp.concatenate([bank.prompted_maps, bank.recent_maps], axis=2),
         # The last row of the temporal codes is for prompted frames, the row before it for the oldest recent ones.
         map_ages=jnp.concatenate(
             [jnp.full_like(bank.prompted_frames, recent), jnp.clip(map_ages - 1, 0, recent - 1)], axis=2
         ),
-        map_valid=jnp.concatenate([prompted, (map_ages >= 1) & (map_ages <= recent)], axis=2),
+        map_valid=map_valid,
         pointers=jnp.concatenate([bank.prompted_pointers, bank.recent_pointers], axis=2),
         pointer_ages=jnp.concatenate([prompted_ages, pointer_ages], axis=2).astype(jnp.float32),
         pointer_valid=jnp.concatenate([prompted_pointers, (pointer_ages >= 1) & (pointer_ages <= count)], axis=2),

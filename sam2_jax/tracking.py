@@ -113,10 +113,8 @@ def segment_video(
     """
     videos, length = frames.shape[:2]
     first = encode_frames(model, params, frames[:, 0])
-    if masks is None:
-        start = predict_first(model, params, first, prompts)
-    else:
-        start = take_masks(model, params, first, masks)
+    given = (predict_first, prompts) if masks is None else (take_masks, masks)
+    start = given[0](model, params, first, given[1])
     objects = start.iou.shape[1]
     memory = memory_bank.empty_memory(model.config, videos, objects)
     every = jnp.ones((videos, objects), bool)

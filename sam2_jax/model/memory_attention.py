@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory attention: a frame's tokens, conditioned on what the memory bank holds of an object (sections 4 and D.1).
 
-In: frame tokens (B, N, C) and memories with their codes. Out: conditioned tokens (B, N, C).
+In: frame tokens (B, N, C) and memories of O objects with their codes. Out: conditioned tokens (B O, N, C).
 """
 
 import flax.linen as nn
@@ -44,7 +44,7 @@ class RotaryAttention(nn.Module):
         """
         side = round(queries.shape[1] ** 0.5)
         cosines, sines = rotary_table(side, side, self.config.hidden_dim)
-        queries, keys, values = self.q_proj(queries), self.k_proj(keys), self.v_proj(values)
+        queries, keys = self.q_proj(queries), self.k_proj(keys)
         placed = keys.shape[1] - unplaced_keys
         repeats = placed // queries.shape[1]
         turned = rotate(keys[:, :placed], np.tile(cosines, (repeats, 1)), np.tile(sines, (repeats, 1)))
@@ -53,7 +53,9 @@ class RotaryAttention(nn.Module):
         out = attention(
             queries[:, :, None], keys[:, :, None], values[:, :, None], valid, implementation=self.config.attention
         )
-        return self.out_proj(out[:, :, 0])
+        # The weights of a query sum to one, so its values may be projected after they are weighed: memories are narrow,
+        # and this takes a quarter of the products.
+        return self.out_proj(self.v_proj(out[:, :, 0]))
 
 
 class MemoryAttentionLayer(nn.Module):
@@ -71,8 +73,12 @@ class MemoryAttentionLayer(nn.Module):
         self.dropout = nn.Dropout(config.memory_attention_dropout)
 
     def __call__(self, x, memories, memory_codes, valid, pointers, train):
+        objects = memories.shape[0] // x.shape[0]
+        if train:
+            x, objects = jnp.repeat(x, objects, axis=0), 1  # each object drops its own
         normed = self.norm1(x)
         x = x + self.dropout(self.self_attn(normed, normed, normed), not train)
+        x = jnp.repeat(x, objects, axis=0)
         attended = self.cross_attn_image(self.norm2(x), memories + memory_codes, memories, valid, pointers)
         x = x + self.dropout(attended, not train)
         hidden = self.dropout(nn.relu(self.linear1(self.norm3(x))), not train)
@@ -98,13 +104,16 @@ class MemoryAttention(nn.Module):
         pointers: int = 0,
         train: bool = False,
     ) -> jax.Array:
-        """Conditions a frame on memories.
+        """Conditions frames on the memories of the objects on them.
 
         Args:
-            frame: (B, N, C) tokens of the frame.
+            frame: (B, N, C) tokens of the frames. What all O objects of a frame share is computed once.
             frame_code: (N, C) their absolute position code.
-            memories, memory_codes: (B, K N + `pointers`, memory channels): K maps, then tokens of object pointers.
-            valid: (B, K N + `pointers`) bool, which of them count; None for all.
+            memories, memory_codes: (B O, K N + `pointers`, memory channels): K maps, then tokens of object pointers.
+            valid: (B O, K N + `pointers`) bool, which of them count; None for all.
+
+        Returns:
+            (B O, N, C).
         """
         x = frame + 0.1 * frame_code.astype(frame.dtype)
         for layer in self.layers:

@@ -93,7 +93,7 @@ class SAM2(nn.Module):
         pointer_valid = jnp.repeat(memory.pointer_valid.reshape(many, -1), parts, axis=1)
 
         conditioned = self.memory_attention(
-            jnp.repeat(features.embedding.reshape(batch, height * width, dim), objects, axis=0),
+            features.embedding.reshape(batch, height * width, dim),
             sine_code_2d(height, width, dim).reshape(height * width, dim),
             jnp.concatenate([tokens, pointers], axis=1),
             jnp.concatenate([codes, pointer_codes], axis=1),

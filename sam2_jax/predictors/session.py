@@ -127,6 +127,4 @@ def gather_memory(
             if age <= recent:
                 bank.recent_maps[0, row, index % recent] = maps_of(item, index, result)
                 bank.recent_frames[0, row, index % recent] = index
-    # A row that stands for no object must have something valid to attend to.
-    bank.prompted_frames[0, len(objects) :, 0] = 0
     return jax.device_put(bank)

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`SAM2StreamPredictor`: a camera's frames one at a time, for as long as they come, in memory that never grows.
+
+In: a frame, and prompts on the latest one. Out: masks of all objects on it, NumPy logits at the frame's size.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from sam2_jax import memory_bank
+from sam2_jax.media import read_picture, remove_small_regions, resize_frame, resize_logits, resize_mask
+from sam2_jax.memory_bank import MemoryBank, empty_memory
+from sam2_jax.model import SAM2
+from sam2_jax.predictors.prompts import check_points, lay_out
+from sam2_jax.segmentation import encode_frames
+from sam2_jax.tracking import predict_first, predict_with_memory, remember, take_masks, track_frame
+from sam2_jax.types import FrameFeatures, MaskPrediction
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamMasks:
+    """What is seen on the latest frame.
+
+    Attributes:
+        frame: its index, from 0.
+        obj_ids: the objects, in the order of the other fields.
+        masks: (O, 1, H, W) float32 logits at the frame's size.
+        object_score: (O,) float32 logit that each object is in the frame.
+        iou: (O,) float32 predicted intersection over union.
+    """
+
+    frame: int
+    obj_ids: list[int]
+    masks: np.ndarray
+    object_score: np.ndarray
+    iou: np.ndarray
+
+
+class SAM2StreamPredictor:
+    """Objects through a stream of frames. They come and go at any frame.
+
+    Args:
+        model, params: as `sam2_jax.load` returns them.
+        prompted_frames: how many prompted frames of an object are remembered; the oldest makes way.
+        fill_hole_area: holes of at most so many pixels of the low-resolution mask are filled; 0 for none.
+    """
+
+    def __init__(self, model: SAM2, params: dict, prompted_frames: int = 4, fill_hole_area: int = 8):
+        if not model.config.has_memory:
+            raise ValueError(f"The weights of {model.config.name} serve pictures only; a stream needs a memory.")
+        self.model = model
+        self.params = params
+        self.fill_hole_area = fill_hole_area
+        self._prompted_frames = prompted_frames
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all objects and frames."""
+        self.frame = -1
+        self._size: tuple[int, int] | None = None
+        self._features: FrameFeatures | None = None
+        self._rows: list[int | None] = [None]
+        self._points: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        # The bank before the latest frame and after it: a second click on the frame starts from the first again.
+        self._before = self._memory = self._empty(1)
+        self._seen = self._nothing(1)
+        self._known = np.zeros(1, bool)  # rows that had a memory before the latest frame
+
+    @property
+    def obj_ids(self) -> list[int]:
+        return [obj_id for obj_id in self._rows if obj_id is not None]
+
+    def add_frame(self, frame) -> StreamMasks:
+        """Carries all objects to the next frame: an array (H, W, 3) uint8, a PIL image or a path.
+
+        Raises:
+            ValueError: it is no picture, or of another size than the frames before; the stream stays as it was.
+        """
+        picture = read_picture(frame)
+        if self._size not in (None, picture.shape[:2]):
+            came, before = ("{1} x {0}".format(*size) for size in (picture.shape[:2], self._size))
+            raise ValueError(f"Frame {self.frame + 1} is {came} pixels; the frames before it are {before}.")
+        features = encode_frames(self.model, self.params, resize_frame(picture, self.model.config.image_size)[None])
+        self._size, self._features, self.frame = picture.shape[:2], features, self.frame + 1
+        self._points.clear()
+        self._before = self._memory
+        self._known = np.array([obj_id is not None for obj_id in self._rows])
+        if self._known.any():
+            memory, self._seen = track_frame(self.model, self.params, self._memory, features, self.frame)
+            self._memory = memory_bank.forget(memory, jnp.asarray(~self._known[None]))
+        return self._answer()
+
+    def add_new_points_or_box(
+        self,
+        obj_id: int,
+        points: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        clear_old_points: bool = True,
+        normalize_coords: bool = True,
+        box: np.ndarray | None = None,
+    ) -> StreamMasks:
+        """Prompts an object, new or known, on the latest frame; arguments as of `SAM2VideoPredictor`."""
+        self._require_frame()
+        if points is None and box is None:
+            raise ValueError("There is no prompt; expected points or a box.")
+        if box is not None and not clear_old_points:
+            raise ValueError("A box cannot be added to earlier points; expected clear_old_points=True.")
+        size = self.model.config.image_size
+        new_points, new_labels = check_points(points, labels, box, self._size, size, normalize_coords)
+        if len(new_points) != 1:
+            raise ValueError(f"The prompt is for {len(new_points)} objects; expected one for each call.")
+        given = new_points[0], new_labels[0]
+        if not clear_old_points and obj_id in self._points:
+            given = tuple(np.concatenate(pair) for pair in zip(self._points[obj_id], given))
+        side = self.model.config.mask_size
+        mask, has_mask = np.zeros((side, side), np.float32), False
+        if obj_id in self._rows:
+            row = self._rows.index(obj_id)
+            mask, has_mask = np.clip(self._shown(np.asarray(self._seen.logits[0, row])), -32, 32), True
+        prompts = lay_out(given[0][None], given[1][None], mask[None]).replace(has_mask=np.array([[has_mask]]))
+        if has_mask and self._known[row]:
+            memory = jax.tree.map(lambda x: x[:, row : row + 1], self._before)
+            prediction = predict_with_memory(
+                self.model, self.params, memory, self._features, self.frame, prompts=prompts
+            )
+        else:
+            prediction = predict_first(self.model, self.params, self._features, prompts)
+        self._points[obj_id] = given
+        return self._take(obj_id, prediction)
+
+    def add_new_mask(self, obj_id: int, mask: np.ndarray) -> StreamMasks:
+        """Gives an object's mask on the latest frame, (H, W) bool of any size; it is taken as it is."""
+        self._require_frame()
+        mask = np.asarray(mask)
+        if mask.ndim != 2 or 0 in mask.shape:
+            raise ValueError(f"mask has the shape {mask.shape}; expected (H, W).")
+        given = resize_mask(mask, self.model.config.image_size).astype(np.float32)[None, None]
+        self._points.pop(obj_id, None)
+        return self._take(obj_id, take_masks(self.model, self.params, self._features, given))
+
+    def remove_object(self, obj_id: int) -> None:
+        """Forgets an object; its place is free for another."""
+        if obj_id not in self._rows:
+            raise ValueError(f"There is no object {obj_id}; the stream has {self.obj_ids}.")
+        row = self._rows.index(obj_id)
+        self._rows[row] = None
+        self._known[row] = False
+        self._points.pop(obj_id, None)
+        self._memory = memory_bank.forget(self._memory, self._only(row))
+
+    def _take(self, obj_id: int, prediction: MaskPrediction) -> StreamMasks:
+        """Makes a prompted prediction of one object the truth of the latest frame, and remembers it."""
+        shown = self._shown(np.asarray(prediction.logits[0, 0]))[None, None]
+        maps = remember(
+            self.model, self.params, self._features, prediction.replace(logits=shown), np.ones((1, 1), bool)
+        )
+        row = self._row_of(obj_id)
+        only = self._only(row)
+        self._seen = _put_row(self._seen, prediction, only)
+        memory = memory_bank.forget(self._memory, only, self.frame)
+        self._memory = _write_row(memory, self.frame, maps, prediction.pointer, only)
+        return self._answer()
+
+    def _row_of(self, obj_id: int) -> int:
+        if obj_id in self._rows:
+            return self._rows.index(obj_id)
+        if None not in self._rows:
+            rows = len(self._rows)
+            grow = functools.partial(jax.tree.map, lambda old, new: jnp.concatenate([old, new], axis=1))
+            self._before, self._memory = (grow(bank, self._empty(rows)) for bank in (self._before, self._memory))
+            self._seen = grow(self._seen, self._nothing(rows))
+            self._rows += [None] * rows
+            self._known = np.concatenate([self._known, np.zeros(rows, bool)])
+        row = self._rows.index(None)
+        self._rows[row] = obj_id
+        return row
+
+    def _answer(self) -> StreamMasks:
+        rows = [row for row, obj_id in enumerate(self._rows) if obj_id is not None]
+        seen = jax.device_get(self._seen)
+        side = self.model.config.mask_size
+        logits = [self._shown(seen.logits[0, row]) for row in rows]
+        masks = resize_logits(np.reshape(logits, (len(rows), side, side)), self._size)
+        return StreamMasks(self.frame, self.obj_ids, masks[:, None], seen.object_score[0, rows], seen.iou[0, rows])
+
+    def _shown(self, logits: np.ndarray) -> np.ndarray:
+        return remove_small_regions(logits, 0, self.fill_hole_area, margin=0.1)
+
+    def _only(self, row: int) -> jax.Array:
+        return jnp.asarray(np.arange(len(self._rows))[None] == row)
+
+    def _empty(self, rows: int) -> MemoryBank:
+        return empty_memory(self.model.config, 1, rows, self._prompted_frames)
+
+    def _nothing(self, rows: int) -> MaskPrediction:
+        config = self.model.config
+        return MaskPrediction(
+            logits=jnp.zeros((1, rows, config.mask_size, config.mask_size)),
+            iou=jnp.zeros((1, rows)),
+            object_score=jnp.zeros((1, rows)),
+            pointer=jnp.zeros((1, rows, config.hidden_dim)),
+        )
+
+    def _require_frame(self) -> None:
+        if self.frame < 0:
+            raise RuntimeError("There is no frame yet; call add_frame first.")
+
+
+@jax.jit
+def _write_row(memory: MemoryBank, frame, maps, pointers, only) -> MemoryBank:
+    return memory_bank.write_prompted(memory, frame, maps, pointers, only)
+
+
+@jax.jit
+def _put_row(old: MaskPrediction, new: MaskPrediction, only: jax.Array) -> MaskPrediction:
+    def put(old, new):
+        return jnp.where(only.reshape(*only.shape, *(1,) * (old.ndim - 2)), new, old)
+
+    return jax.tree.map(put, old, new)

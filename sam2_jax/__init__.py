@@ -19,8 +19,16 @@ _HOMES = {
     "Prompts": "sam2_jax.types",
     "Label": "sam2_jax.types",
     "encode_frames": "sam2_jax.segmentation",
+    "decode_image": "sam2_jax.segmentation",
     "segment_image": "sam2_jax.segmentation",
+    "segment_video": "sam2_jax.tracking",
+    "track_frame": "sam2_jax.tracking",
+    "empty_memory": "sam2_jax.memory_bank",
+    "MemoryBank": "sam2_jax.memory_bank",
+    "MaskPrediction": "sam2_jax.types",
     "SAM2ImagePredictor": "sam2_jax.predictors",
+    "SAM2VideoPredictor": "sam2_jax.predictors",
+    "SAM2StreamPredictor": "sam2_jax.predictors",
 }
 
 __all__ = sorted(_HOMES)

@@ -45,7 +45,9 @@ class VideoFile:
             with contextlib.closing(self._decoded(0)) as frames:
                 first = next(frames, None)
         except av.FFmpegError as error:
-            raise ValueError(f"{self.path} cannot be read as a video: {error.strerror}.") from error
+            raise ValueError(
+                f"{self.path} cannot be read as a video (MP4, MOV, MKV, WebM, AVI): {error.strerror}."
+            ) from error
         if self._index.ordered and first is not None:
             # The first frames of a file cut out of another may need what was cut away: no decoder shows them.
             self._lead = bisect.bisect_left(self._index.times, first.pts)
@@ -79,16 +81,14 @@ class VideoFile:
     def frame(self, index: int) -> np.ndarray:
         """The frame at an index from 0 to `length` - 1. Frames asked for in their order are decoded once each."""
         with self._lock:
-            start = max(self._index.keyframe(self._lead + index) - self._lead, 0)
-            if not start <= self._position <= index:  # else going on from the last one is as near
+            start = self._index.keyframe(self._lead + index) - self._lead
+            if not max(start, 0) <= self._position <= index:  # else going on from the last one is as near
                 if self._cursor is not None:
                     self._cursor.close()
-                self._cursor, self._position = self.frames(start), start
-            cursor, self._cursor = self._cursor, None
-            for position in range(self._position, index + 1):
-                self._position = -1  # until the frame is there
-                picture = next(cursor)
-            self._cursor, self._position = cursor, position + 1
+                self._cursor, self._position = self.frames(index), index
+            ahead, self._position = index - self._position, -1  # -1 stays where the next line raises
+            picture = next(itertools.islice(self._cursor, ahead, None))
+            self._position = index + 1
             return picture
 
     def _decoded(self, start: int) -> Iterator[av.VideoFrame]:

@@ -49,6 +49,8 @@ def opened(path: str):
         if not container.streams.video:
             raise ValueError(f"{path} cannot be read as a video: it holds none.")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise ValueError(f"{path} cannot be read as a video: its codec is unknown.")
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = 4  # each keeps a frame in memory
         yield container, stream

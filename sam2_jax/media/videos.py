@@ -48,8 +48,8 @@ class Video:
     width: int
     frames_per_second: float | None
     length: int | None
-    _frames: Callable[[], Iterator[np.ndarray]]
-    _frame: Callable[[int], np.ndarray] | None
+    _frames: Callable[[], Iterator[np.ndarray]] = dataclasses.field(repr=False)
+    _frame: Callable[[int], np.ndarray] | None = dataclasses.field(repr=False)
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self._frames()
@@ -144,10 +144,10 @@ def _ahead(frames: Iterable, count: int) -> Iterator:
             yield frame
     finally:
         stopped.set()
-        while thread.is_alive():  # it may be about to put what it has
-            with contextlib.suppress(queue.Empty):
+        with contextlib.suppress(queue.Empty):
+            while True:  # room for the one frame that the thread may still put
                 waiting.get_nowait()
-            thread.join(0.01)
+        thread.join(1)  # a source that waits for its next frame, as a camera does, ends it later
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -219,9 +219,10 @@ def _pictures(name: str, pictures: Sequence) -> Video:
 def _iterable(frames: Iterable) -> Video:
     iterator = iter(frames)
     once = iterator is frames
-    first = next(iterator, None)
-    if first is None:
-        raise ValueError("A video has at least one frame, but the iterable is empty.")
+    try:
+        first = next(iterator)
+    except StopIteration:
+        raise ValueError("A video has at least one frame, but the iterable is empty.") from None
     size = _picture(first, "Frame 0").shape[:2]
     left = [itertools.chain([first], iterator)] if once else []
 
@@ -250,6 +251,5 @@ def _picture(source, name: str, size: tuple[int, int] | None = None) -> np.ndarr
 
 def _differs(name, size: tuple[int, int], first: tuple[int, int]) -> None:
     raise ValueError(
-        f"{name} has {size[1]} x {size[0]} pixels, but the first frame has {first[1]} x {first[0]}: the frames of a video "
-        "have one size."
+        f"{name} has {size[1]} x {size[0]} pixels, but the first frame {first[1]} x {first[0]}: a video has one size."
     )

@@ -52,9 +52,9 @@ class TrackedObject:
     pending: dict[int, tuple[Result, bool]] = dataclasses.field(default_factory=dict)
     steps: dict[int, int] = dataclasses.field(default_factory=dict)
 
-    def result(self, frame: int) -> Result | None:
-        """The latest word on a frame."""
-        if frame in self.pending:
+    def result(self, frame: int, counts: bool | None = None) -> Result | None:
+        """The latest word on a frame; of prompts since the last propagation only those that will count, or will not."""
+        if frame in self.pending and counts in (None, self.pending[frame][1]):
             return self.pending[frame][0]
         return self.prompted.get(frame) or self.tracked.get(frame)
 

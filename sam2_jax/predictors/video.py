@@ -279,13 +279,17 @@ class SAM2VideoPredictor:
 
     def _note(self, session: VideoSession, frame: int, obj_id: int, item: TrackedObject, result: Result):
         """Keeps a result that the user asked for, until the next propagation."""
-        item.pending[frame] = (result, self.corrections_count or frame not in item.steps)
+        counts = self.corrections_count or frame not in item.steps
+        item.pending[frame] = (result, counts)
         session.objects[obj_id] = item
-        return self._answer(session, frame)
+        # The published answer leaves out other objects' prompts of the other kind; where corrections count, all do.
+        return self._answer(session, frame, counts)
 
-    def _answer(self, session: VideoSession, frame: int) -> tuple[int, list[int], np.ndarray]:
+    def _answer(
+        self, session: VideoSession, frame: int, counts: bool | None = None
+    ) -> tuple[int, list[int], np.ndarray]:
         size = self.model.config.mask_size
-        results = [item.result(frame) for item in session.objects.values()]
+        results = [item.result(frame, counts) for item in session.objects.values()]
         logits = [np.full((size, size), ABSENT, np.float32) if r is None else self._shown(r.logits) for r in results]
         masks = resize_logits(np.stack(logits), (session.video.height, session.video.width))
         if self.non_overlap_masks and len(masks) > 1:

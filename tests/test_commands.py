@@ -14,6 +14,7 @@ from small import small_model
 
 import sam2_jax
 from sam2_jax import media
+from sam2_jax.media.videos import VideoWriter, open_video
 
 ROOT = Path(__file__).parents[1]
 
@@ -37,7 +38,7 @@ def picture(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("name", ["segment_image", "convert_weights", "benchmark"])
+@pytest.mark.parametrize("name", ["segment_image", "segment_video", "convert_weights", "benchmark"])
 def test_every_command_has_help(name):
     answer = run(f"scripts.{name}", "--help")
     assert answer.returncode == 0 and f"python -m scripts.{name}" in answer.stdout
@@ -128,6 +129,49 @@ def test_compiled_programs_are_kept_where_the_user_says_or_not_at_all(picture, w
     off = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "off"), "JAX_ENABLE_COMPILATION_CACHE": "false"}
     assert run(*arguments, tmp_path / "c", **off).returncode == 0
     assert not (tmp_path / "off").exists() or not any((tmp_path / "off").iterdir())
+
+
+@pytest.fixture
+def video(tmp_path):
+    path = tmp_path / "video.mp4"
+    with VideoWriter(path, 24, 48, 64) as writer:
+        for frame in np.random.default_rng(0).integers(0, 255, (6, 48, 64, 3), np.uint8):
+            writer.write(frame)
+    return path
+
+
+@pytest.mark.parametrize("per_object", [False, True])
+def test_segment_video_writes_masks_overlay_and_scores(per_object, video, weights, tmp_path):
+    out = tmp_path / "out"
+    objects = ("--object", "frame=0 point=30,20 point=5,5,0", "--object", "frame=3 box=10,10,40,30")
+    arguments = ("scripts.segment_video", video, *objects, "--weights", weights, "--out", out)
+    answer = run(*arguments, *(["--per-object"] if per_object else []))
+    assert answer.returncode == 0, answer.stderr
+    report = json.loads((out / "scores.json").read_text())
+    assert [(row["frame"], row["object"]) for row in report["scores"]] == [(f, o) for f in range(6) for o in (1, 2)]
+    written = sorted(str(path.relative_to(out / "masks")) for path in (out / "masks").rglob("*.png"))
+    names = [f"{index:05d}.png" for index in range(6)]
+    assert written == ([f"00{o}/{name}" for o in (1, 2) for name in names] if per_object else names)
+    assert open_video(out / "overlay.mp4").length == 6
+    again = run(*arguments)
+    assert again.returncode == 2 and "already" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("frame=9 point=1,1", "Frame 9 does not exist; the video has 6 frames"),
+        ("frame=0", "has no prompt"),
+        ("point=1", "'1' is not a point"),
+        ("colour=red", "'colour=red' in --object is none of"),
+        ("point=500,1", "outside the picture"),
+    ],
+)
+def test_a_bad_object_gets_one_sentence(text, sentence, video, weights, tmp_path):
+    arguments = ("--object", text, "--weights", weights, "--out", tmp_path / "out")
+    answer = run("scripts.segment_video", video, *arguments)
+    assert answer.returncode == 2
+    assert sentence in answer.stderr.replace("\n", " ") and "Traceback" not in answer.stderr
 
 
 @pytest.mark.slow

@@ -14,6 +14,7 @@ from small import rule_params
 
 import sam2_jax
 from sam2_jax.config import published_config
+from sam2_jax.media.videos import VideoWriter
 from sam2_jax.model import SAM2
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -38,6 +39,9 @@ def checkpoint(tmp_path_factory):
 def folder(checkpoint, tmp_path, monkeypatch):
     (tmp_path / checkpoint.name).symlink_to(checkpoint)
     (tmp_path / "outputs").mkdir()
+    with VideoWriter(tmp_path / "dog.mp4", 24, 48, 64) as writer:
+        for frame in np.random.default_rng(0).integers(0, 255, (4, 48, 64, 3), np.uint8):
+            writer.write(frame)
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (900, 900, 3), np.uint8)).save(tmp_path / "truck.jpg")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -57,7 +61,7 @@ def test_every_example_runs(block, folder, monkeypatch):
 def test_every_command_runs(command, folder, monkeypatch):
     words = shlex.split(command)
     assert words[:2] == ["python", "-m"]
-    if "segment_image" in command:
+    if "segment_" in command:
         words += ["--image-size", "64"]
     monkeypatch.setattr(sys, "argv", words[2:])
     module = __import__(words[2], fromlist=["run"])

@@ -87,6 +87,41 @@ def check_points(
     return np.concatenate(coordinates, axis=1) / extent * image_size, np.concatenate(kinds, axis=1)
 
 
+def check_clicks(
+    earlier: tuple[np.ndarray, np.ndarray] | None,
+    points: np.ndarray | None,
+    labels: np.ndarray | None,
+    box: np.ndarray | None,
+    clear_old_points: bool,
+    picture_size: tuple[int, int],
+    image_size: int,
+    normalize: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The points of one object on a frame, after those of an earlier call unless they are to be forgotten.
+
+    Returns:
+        (N, 2) float32 in pixels of the model input and (N,) int32 of `Label`.
+    """
+    if box is not None and not clear_old_points:
+        raise ValueError("A box cannot be added to earlier points; expected clear_old_points=True.")
+    if points is None and box is None:
+        raise ValueError("There is no prompt; expected points or a box.")
+    new_points, new_labels = check_points(points, labels, box, picture_size, image_size, normalize)
+    if len(new_points) != 1:
+        raise ValueError(f"The prompt is for {len(new_points)} objects; expected one for each call.")
+    given = new_points[0], new_labels[0]
+    if earlier is None or clear_old_points:
+        return given
+    return tuple(np.concatenate(pair) for pair in zip(earlier, given))
+
+
+def lay_out_correction(points: np.ndarray, labels: np.ndarray, before: np.ndarray | None, mask_size: int) -> Prompts:
+    """One object's points (N, 2) and labels (N,), and the logits it had on the frame before them, if any."""
+    logits = np.zeros((mask_size, mask_size), np.float32) if before is None else np.clip(before, -32, 32)
+    prompts = lay_out(points[None], labels[None], logits[None])
+    return prompts.replace(has_mask=np.array([[before is not None]]))
+
+
 def lay_out(points: np.ndarray | None, labels: np.ndarray | None, masks: np.ndarray | None) -> Prompts:
     """Lists of points (O, N, 2) and labels (O, N), and masks (O, h, w) or (1, h, w), in arrays of few sizes.
 

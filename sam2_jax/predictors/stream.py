@@ -15,7 +15,7 @@ from sam2_jax import memory_bank
 from sam2_jax.media import read_picture, remove_small_regions, resize_frame, resize_logits, resize_mask
 from sam2_jax.memory_bank import MemoryBank, empty_memory
 from sam2_jax.model import SAM2
-from sam2_jax.predictors.prompts import check_points, lay_out
+from sam2_jax.predictors.prompts import check_clicks, lay_out_correction
 from sam2_jax.segmentation import encode_frames
 from sam2_jax.tracking import predict_first, predict_with_memory, remember, take_masks, track_frame
 from sam2_jax.types import FrameFeatures, MaskPrediction
@@ -105,24 +105,15 @@ class SAM2StreamPredictor:
     ) -> StreamMasks:
         """Prompts an object, new or known, on the latest frame; arguments as of `SAM2VideoPredictor`."""
         self._require_frame()
-        if points is None and box is None:
-            raise ValueError("There is no prompt; expected points or a box.")
-        if box is not None and not clear_old_points:
-            raise ValueError("A box cannot be added to earlier points; expected clear_old_points=True.")
-        size = self.model.config.image_size
-        new_points, new_labels = check_points(points, labels, box, self._size, size, normalize_coords)
-        if len(new_points) != 1:
-            raise ValueError(f"The prompt is for {len(new_points)} objects; expected one for each call.")
-        given = new_points[0], new_labels[0]
-        if not clear_old_points and obj_id in self._points:
-            given = tuple(np.concatenate(pair) for pair in zip(self._points[obj_id], given))
-        side = self.model.config.mask_size
-        mask, has_mask = np.zeros((side, side), np.float32), False
-        if obj_id in self._rows:
-            row = self._rows.index(obj_id)
-            mask, has_mask = np.clip(self._shown(np.asarray(self._seen.logits[0, row])), -32, 32), True
-        prompts = lay_out(given[0][None], given[1][None], mask[None]).replace(has_mask=np.array([[has_mask]]))
-        if has_mask and self._known[row]:
+        config = self.model.config
+        earlier = self._points.get(obj_id)
+        given = check_clicks(
+            earlier, points, labels, box, clear_old_points, self._size, config.image_size, normalize_coords
+        )
+        row = self._rows.index(obj_id) if obj_id in self._rows else None
+        shown = None if row is None else self._shown(np.asarray(self._seen.logits[0, row]))
+        prompts = lay_out_correction(*given, shown, config.mask_size)
+        if row is not None and self._known[row]:
             memory = jax.tree.map(lambda x: x[:, row : row + 1], self._before)
             prediction = predict_with_memory(
                 self.model, self.params, memory, self._features, self.frame, prompts=prompts
@@ -210,9 +201,7 @@ class SAM2StreamPredictor:
             raise RuntimeError("There is no frame yet; call add_frame first.")
 
 
-@jax.jit
-def _write_row(memory: MemoryBank, frame, maps, pointers, only) -> MemoryBank:
-    return memory_bank.write_prompted(memory, frame, maps, pointers, only)
+_write_row = jax.jit(memory_bank.write_prompted)
 
 
 @jax.jit

@@ -15,11 +15,11 @@ import numpy as np
 from sam2_jax.media import remove_small_regions, resize_frame, resize_logits, resize_mask
 from sam2_jax.media.videos import Video, open_video
 from sam2_jax.model import SAM2
-from sam2_jax.predictors.prompts import check_points, lay_out
+from sam2_jax.predictors.prompts import check_clicks, lay_out_correction
 from sam2_jax.predictors.session import Result, TrackedObject, gather_memory, join, split
 from sam2_jax.segmentation import encode_frames
 from sam2_jax.tracking import predict_first, predict_with_memory, remember, take_masks, track_frame
-from sam2_jax.types import ABSENT, FrameFeatures, Prompts
+from sam2_jax.types import ABSENT, FrameFeatures
 
 _FEATURES_KEPT = 4  # encoded frames that stay at hand, for clicks that follow each other
 
@@ -115,20 +115,15 @@ class SAM2VideoPredictor:
         """
         session = inference_state
         self._check_frame(session, frame_idx)
-        if box is not None and not clear_old_points:
-            raise ValueError("A box cannot be added to earlier points; expected clear_old_points=True.")
-        if points is None and box is None:
-            raise ValueError("There is no prompt; expected points or a box.")
-        size, picture_size = self.model.config.image_size, (session.video.height, session.video.width)
-        new_points, new_labels = check_points(points, labels, box, picture_size, size, normalize_coords)
-        if len(new_points) != 1:
-            raise ValueError(f"The prompt is for {len(new_points)} objects; expected one for each call.")
+        config, picture_size = self.model.config, (session.video.height, session.video.width)
         item = session.objects.get(obj_id, TrackedObject())
-        given = new_points[0], new_labels[0]
-        if not clear_old_points and frame_idx in item.points:
-            given = tuple(np.concatenate(pair) for pair in zip(item.points[frame_idx], given))
+        earlier = item.points.get(frame_idx)
+        given = check_clicks(
+            earlier, points, labels, box, clear_old_points, picture_size, config.image_size, normalize_coords
+        )
         before = item.result(frame_idx)
-        prompts = self._lay_out(*given, None if before is None else self._shown(before.logits))
+        shown = None if before is None else self._shown(before.logits)
+        prompts = lay_out_correction(*given, shown, config.mask_size)
         features = self._features(session, frame_idx)
         if frame_idx in item.steps:
             step = item.steps[frame_idx]
@@ -300,11 +295,6 @@ class SAM2VideoPredictor:
     def _shown(self, logits: np.ndarray) -> np.ndarray:
         """Logits as a user sees them: without small holes."""
         return remove_small_regions(logits, 0, self.fill_hole_area, margin=0.1)
-
-    def _lay_out(self, points: np.ndarray, labels: np.ndarray, mask: np.ndarray | None) -> Prompts:
-        size = self.model.config.mask_size
-        logits = np.zeros((size, size), np.float32) if mask is None else np.clip(mask, -32, 32)
-        return lay_out(points[None], labels[None], logits[None]).replace(has_mask=np.array([[mask is not None]]))
 
     def _features(self, session: VideoSession, frame: int) -> FrameFeatures:
         if frame not in session.features:

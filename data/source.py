@@ -2,7 +2,8 @@
 """What a source of examples is: videos, or pictures as videos of one frame, whose objects have exact masks.
 
 In: the number of a video, of its frames and of its objects. Out: frames as uint8 RGB and masks as bool, both at the
-source's own size. Whatever reads a data set stands behind this one protocol; whatever trains or evaluates on it, before.
+source's own size. Whatever reads a data set stands behind this one protocol; whatever trains or evaluates on it, in
+front.
 """
 
 import dataclasses
@@ -65,5 +66,5 @@ class Source(Protocol):
         """(O,) int64 how many pixels each object covers on an annotated frame; what a sampler asks first."""
 
 
-class BrokenExample(ValueError):
+class BrokenExample(ValueError):  # noqa: N818 (it says what is broken)
     """Data on disk that cannot be what it says; the sentence names the file and, where there is one, the frame."""

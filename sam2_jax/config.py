@@ -46,6 +46,8 @@ class SAM2Config:
     has_memory: bool = True  # False for weights that serve pictures only, as transformers' `Sam2Model`
     recent_frames: int = 6  # spatial memories of recent frames; one more temporal code is for prompted frames
     object_pointers: int = 16  # at most so many pointers are attended
+    memory_stride: int = 1  # frames between recent memories, but for the latest; a longer memory, at inference only
+    attended_prompted_frames: int | None = None  # of an object's prompted frames the nearest so many; None for all
 
     # What 2.1 added to 2.0.
     occlusion_embedding: bool = True  # a learned embedding is added to the memory of frames without the object
@@ -71,6 +73,9 @@ class SAM2Config:
         _require(self, "num_heads", self.embed_dim % self.num_heads == 0, f"a divisor of embed_dim {self.embed_dim}")
         _require(self, "hidden_dim", self.hidden_dim % 32 == 0, "a multiple of 32")
         _require(self, "memory_dim", self.hidden_dim % self.memory_dim == 0, f"a divisor of {self.hidden_dim}")
+        _require(self, "memory_stride", self.memory_stride >= 1, "a positive number")
+        nearest = self.attended_prompted_frames
+        _require(self, "attended_prompted_frames", nearest is None or nearest >= 2, "None, or 2 and more")
         heads = self.decoder_heads
         _require(self, "decoder_heads", self.hidden_dim // 2 % heads == 0, f"a divisor of {self.hidden_dim // 2}")
         _require(self, "dtype", self.dtype in DTYPES, f"one of {', '.join(DTYPES)}")

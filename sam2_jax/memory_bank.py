@@ -23,7 +23,8 @@ class MemoryBank:
         prompted_maps: (B, O, K, h, w, memory channels) spatial memories of the K latest prompted frames.
         prompted_pointers: (B, O, K, C) object pointers of the same frames.
         prompted_frames: (B, O, K) int32 which frames they are, `EMPTY` where there is none.
-        recent_maps: (B, O, R, h, w, memory channels) spatial memories of recent frames without a prompt.
+        recent_maps: (B, O, R, h, w, memory channels) spatial memories of recent frames without a prompt; where memories
+            are some frames apart, one slot more, the last, for the latest frame whichever it is.
         recent_frames: (B, O, R) int32.
         recent_pointers: (B, O, P, C) object pointers of recent frames; more of them, since they are small.
         recent_pointer_frames: (B, O, P) int32.
@@ -79,11 +80,16 @@ def empty_memory(
         prompted_maps=maps(prompted_frames),
         prompted_pointers=jnp.zeros((*many, prompted_frames, config.hidden_dim), jnp.float32),
         prompted_frames=tags(prompted_frames),
-        recent_maps=maps(config.recent_frames),
-        recent_frames=tags(config.recent_frames),
+        recent_maps=maps(recent_slots(config)),
+        recent_frames=tags(recent_slots(config)),
         recent_pointers=jnp.zeros((*many, pointers, config.hidden_dim), jnp.float32),
         recent_pointer_frames=tags(pointers),
     )
+
+
+def recent_slots(config: SAM2Config) -> int:
+    """R, how many slots a bank has for recent frames."""
+    return config.recent_frames + (config.memory_stride > 1)
 
 
 def write_prompted(
@@ -108,11 +114,19 @@ def write_prompted(
 
 
 def write_recent(
-    bank: MemoryBank, frame: jax.Array, maps: jax.Array, pointers: jax.Array, which: jax.Array
+    bank: MemoryBank, frame: jax.Array, maps: jax.Array, pointers: jax.Array, which: jax.Array, stride: int = 1
 ) -> MemoryBank:
-    """Remembers a frame without a prompt, in place of the one that is as many frames away as there are slots."""
-    map_slot = _ring(bank.recent_frames, frame) & which[..., None]
-    pointer_slot = _ring(bank.recent_pointer_frames, frame) & which[..., None]
+    """Remembers a frame without a prompt, in place of the one that is as many frames away as there are slots.
+
+    Args:
+        stride: frames between the memories that are kept, but for the latest; arguments as of `write_prompted`.
+    """
+    slots = jnp.arange(bank.recent_frames.shape[-1])
+    ring = len(slots) - (stride > 1)
+    map_slot = (slots == frame // stride % ring) & (frame % stride == 0) | (slots == ring)
+    map_slot = map_slot & which[..., None]
+    pointer_slots = jnp.arange(bank.recent_pointer_frames.shape[-1])
+    pointer_slot = (pointer_slots == frame % len(pointer_slots)) & which[..., None]
     return bank.replace(
         recent_maps=_put(bank.recent_maps, map_slot, maps),
         recent_frames=jnp.where(map_slot, frame, bank.recent_frames),
@@ -134,30 +148,49 @@ def forget(bank: MemoryBank, which: jax.Array, frame: jax.Array | None = None) -
     return bank if frame is not None else bank.replace(prompted_frames=emptied(bank.prompted_frames))
 
 
-def read(bank: MemoryBank, frame: jax.Array, step: jax.Array | int = 1, future_pointers: bool = False) -> Recollection:
+def read(
+    bank: MemoryBank,
+    frame: jax.Array,
+    step: jax.Array | int = 1,
+    future_pointers: bool = False,
+    stride: int = 1,
+    attended_prompted_frames: int | None = None,
+) -> Recollection:
     """What there is to remember at a frame.
 
     Args:
         frame: int32 index of the frame.
         step: 1 where tracking goes forward in time, -1 where it goes back.
         future_pointers: attend to object pointers of prompted frames that are still to come, as training does.
+        stride: frames between the recent memories that are read, but for the latest.
+        attended_prompted_frames: the most prompted frames that are read as such, the nearest; others that are recent
+            are read as if they were not prompted. None for all.
     """
-    recent = bank.recent_frames.shape[-1]
-    prompted = bank.prompted_frames > EMPTY
-    map_ages = (frame - bank.recent_frames) * step
+    slots, count = jnp.arange(bank.recent_frames.shape[-1]), bank.recent_pointer_frames.shape[-1]
+    recent = len(slots) - (stride > 1)
+    row, wanted = _place(bank.recent_frames, frame, step, stride, recent)
+    if stride > 1:  # the latest frame may be in two slots
+        wanted &= (row == 0) == (slots == recent)
     pointer_ages = (frame - bank.recent_pointer_frames) * step
+
+    there = bank.prompted_frames > EMPTY
     prompted_ages = (frame - bank.prompted_frames) * step
-    prompted_pointers = prompted if future_pointers else prompted & (prompted_ages >= 0)
-    count = bank.recent_pointer_frames.shape[-1]
-    map_valid = jnp.concatenate([prompted, (map_ages >= 1) & (map_ages <= recent)], axis=2)
+    prompted, as_recent = there, jnp.zeros_like(there)
+    prompted_row = jnp.zeros_like(bank.prompted_frames)
+    if attended_prompted_frames is not None:
+        prompted = there & _nearest(bank.prompted_frames, frame, attended_prompted_frames)
+        prompted_row, as_recent = _place(bank.prompted_frames, frame, step, stride, recent)
+        as_recent &= ~prompted
+    map_valid = jnp.concatenate([prompted | as_recent, wanted], axis=2)
     # A row of no object remembers nothing; it attends to an empty map, so that its answer, read by nobody, is finite.
     map_valid = map_valid.at[..., 0].set(map_valid[..., 0] | ~map_valid.any(-1))
+    prompted_pointers = prompted if future_pointers else prompted & (prompted_ages >= 0)
+    if attended_prompted_frames is not None:
+        prompted_pointers |= there & ~prompted & (prompted_ages >= 1) & (prompted_ages <= count)
     return Recollection(
         maps=jnp.concatenate([bank.prompted_maps, bank.recent_maps], axis=2),
         # The last row of the temporal codes is for prompted frames, the row before it for the oldest recent ones.
-        map_ages=jnp.concatenate(
-            [jnp.full_like(bank.prompted_frames, recent), jnp.clip(map_ages - 1, 0, recent - 1)], axis=2
-        ),
+        map_ages=jnp.concatenate([jnp.where(prompted, recent, prompted_row), row], axis=2),
         map_valid=map_valid,
         pointers=jnp.concatenate([bank.prompted_pointers, bank.recent_pointers], axis=2),
         pointer_ages=jnp.concatenate([prompted_ages, pointer_ages], axis=2).astype(jnp.float32),
@@ -165,10 +198,24 @@ def read(bank: MemoryBank, frame: jax.Array, step: jax.Array | int = 1, future_p
     )
 
 
-def _ring(tags: jax.Array, frame: jax.Array) -> jax.Array:
-    """One slot in turn: (B, O, slots) bool."""
-    slots = tags.shape[-1]
-    return jnp.broadcast_to(jnp.arange(slots) == frame % slots, tags.shape)
+def _place(tags: jax.Array, frame, step, stride: int, recent: int) -> tuple[jax.Array, jax.Array]:
+    """Which of the recent memories (0 the latest) each slot (B, O, slots) holds, and whether it holds one at all."""
+    back = jnp.arange(recent)
+    # The latest frame, then those whose number is a multiple of the stride.
+    forward = (frame - 2) // stride * stride - (back - 1) * stride
+    backward = -(-(frame + 2) // stride) * stride + (back - 1) * stride
+    frames = jnp.where(back == 0, frame - step, jnp.where(step > 0, forward, backward))
+    match = tags[..., None] == frames
+    return jnp.argmax(match, axis=-1), match.any(-1)
+
+
+def _nearest(tags: jax.Array, frame, most: int) -> jax.Array:
+    """The nearest frame on either side, then others by their distance: (B, O, slots) bool."""
+    before = jnp.where((tags < frame) & (tags > EMPTY), tags, EMPTY).max(-1, keepdims=True)
+    after = jnp.where(tags >= frame, tags, -EMPTY).min(-1, keepdims=True)
+    distance = jnp.where((tags == before) | (tags == after), -1, jnp.abs(tags - frame))
+    distance = jnp.where(tags > EMPTY, distance, -EMPTY)
+    return jnp.argsort(jnp.argsort(distance, stable=True), stable=True) < most
 
 
 def _put(old: jax.Array, slot: jax.Array, new: jax.Array) -> jax.Array:

@@ -7,12 +7,14 @@ are an axis, not a loop; videos are one more.
 
 import functools
 
+import einops
 import jax
 import jax.numpy as jnp
 
 from sam2_jax import memory_bank
 from sam2_jax.memory_bank import MemoryBank
 from sam2_jax.model import SAM2
+from sam2_jax.model.attention import walks_in_blocks
 from sam2_jax.model.prompt_encoder import no_points
 from sam2_jax.segmentation import encode_frames
 from sam2_jax.types import FrameFeatures, MaskPrediction, Prompts
@@ -58,15 +60,24 @@ def predict_with_memory(
     """
     if pointer_horizon is None:
         pointer_horizon = model.config.object_pointers - 1
-    recollection = memory_bank.read(memory, frame, step)
+    config = model.config
+    recollection = memory_bank.read(
+        memory,
+        frame,
+        step,
+        stride=config.memory_stride,
+        attended_prompted_frames=config.attended_prompted_frames,
+    )
     recollection = recollection.replace(pointer_ages=recollection.pointer_ages / pointer_horizon)
     if prompts is None:
         prompts = no_points(*memory.recent_frames.shape[:2])
 
-    def predict(module: SAM2) -> MaskPrediction:
-        return module.predict(module.with_memory(features, recollection), prompts)
+    def predict(recollection_and_prompts) -> MaskPrediction:
+        recollection, prompts = recollection_and_prompts
+        conditioned = model.apply({"params": params}, features, recollection, method="with_memory")
+        return model.apply({"params": params}, conditioned, prompts, method="predict")
 
-    return model.apply({"params": params}, method=predict)
+    return _for_each_object(model, predict, (recollection, prompts))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -74,7 +85,11 @@ def remember(
     model: SAM2, params: dict, features: FrameFeatures, prediction: MaskPrediction, prompted: jax.Array
 ) -> jax.Array:
     """Spatial memories (B, O, h, w, memory channels) of frames and their masks; `prompted` (B, O) bool."""
-    return model.apply({"params": params}, features, prediction, prompted, method="remember")
+
+    def remember_each(prediction_and_prompted) -> jax.Array:
+        return model.apply({"params": params}, features, *prediction_and_prompted, method="remember")
+
+    return _for_each_object(model, remember_each, (prediction, prompted))
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -94,19 +109,28 @@ def track_frame(
     prediction = predict_with_memory(model, params, memory, features, frame, step, pointer_horizon)
     maps = remember(model, params, features, prediction, jnp.zeros(prediction.iou.shape, bool))
     which = ~jnp.any(memory.prompted_frames == frame, axis=-1)
-    return memory_bank.write_recent(memory, frame, maps, prediction.pointer, which), prediction
+    memory = memory_bank.write_recent(memory, frame, maps, prediction.pointer, which, model.config.memory_stride)
+    return memory, prediction
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0, static_argnames="frames_at_once")
 def segment_video(
-    model: SAM2, params: dict, frames: jax.Array, prompts: Prompts | None = None, masks: jax.Array | None = None
+    model: SAM2,
+    params: dict,
+    frames: jax.Array,
+    prompts: Prompts | None = None,
+    masks: jax.Array | None = None,
+    frames_at_once: int = 4,
 ) -> MaskPrediction:
     """Carries O objects from the first frame through each of B videos, in one compiled scan.
+
+    Frames that are sharded by their first axis over the devices of a mesh are tracked where they are.
 
     Args:
         frames: (B, T, S, S, 3) RGB in 0..255, at the model's input size.
         prompts: what the user says on the first frame; or
         masks: (B, O, S, S), 0 to 1, the objects on the first frame.
+        frames_at_once: how many frames of each video are encoded together.
 
     Returns:
         Predictions with T as their second axis: logits are (B, T, O, S/4, S/4).
@@ -122,11 +146,34 @@ def segment_video(
     memory = memory_bank.write_prompted(memory, jnp.int32(0), maps, start.pointer, every)
     horizon = max(min(length, model.config.object_pointers) - 1, 1)
 
-    def carry_on(memory, frame_and_index):
-        frame, index = frame_and_index
-        return track_frame(model, params, memory, encode_frames(model, params, frame), index, 1, horizon)
+    def carry_on(memory, features_and_index):
+        features, index = features_and_index
+        return track_frame(model, params, memory, features, index, 1, horizon)
 
-    _, rest = jax.lax.scan(carry_on, memory, (jnp.swapaxes(frames[:, 1:], 0, 1), jnp.arange(1, length)))
+    def carry_on_a_few(memory, frames_and_indices):
+        frames, indices = frames_and_indices
+        few = encode_frames(model, params, einops.rearrange(frames, "t b ... -> (t b) ..."))
+        few = jax.tree.map(lambda x: einops.rearrange(x, "(t b) ... -> t b ...", b=videos), few)
+        return jax.lax.scan(carry_on, memory, (few, indices))
+
+    # What is tracked of the last frame more than once, to fill the last few, is dropped.
+    order = jnp.arange(1, 1 + -(-(length - 1) // frames_at_once) * frames_at_once)
+    rest = jnp.take(einops.rearrange(frames, "b t ... -> t b ..."), jnp.minimum(order, length - 1), axis=0)
+    few = jax.tree.map(lambda x: einops.rearrange(x, "(n t) ... -> n t ...", t=frames_at_once), (rest, order))
+    _, later = jax.lax.scan(carry_on_a_few, memory, few)
     return jax.tree.map(
-        lambda first, rest: jnp.concatenate([first[:, None], jnp.swapaxes(rest, 0, 1)], axis=1), start, rest
+        lambda first, later: jnp.concatenate(
+            [first[:, None], einops.rearrange(later, "n t b ... -> b (n t) ...")[:, : length - 1]], axis=1
+        ),
+        start,
+        later,
     )
+
+
+def _for_each_object(model: SAM2, function, arrays):
+    """`function` of arrays (B, O, ...): for all objects together; or, on a CPU, one by one, as its cache is small."""
+    if not walks_in_blocks(model.config.attention):
+        return function(arrays)
+    one_by_one = jax.tree.map(lambda x: einops.rearrange(x, "b o ... -> o b 1 ..."), arrays)
+    results = jax.lax.map(function, one_by_one)
+    return jax.tree.map(lambda x: einops.rearrange(x, "o b 1 ... -> b o ..."), results)

@@ -12,10 +12,17 @@ from typing import Annotated, Literal
 import tyro
 from rich.console import Console
 
-from sam2_jax.compilation_cache import use_compilation_cache
-
 # Progress and remarks go to standard error, so that standard output is the result alone.
 console = Console(stderr=True, highlight=False)
+
+_BAD_INPUT = (
+    ValueError,
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    IsADirectoryError,
+    PermissionError,
+)
 
 Weights = Annotated[Path, tyro.conf.arg(metavar="FILE|DIR")]
 Dtype = Literal["float32", "bfloat16"]
@@ -32,10 +39,12 @@ def run_one_of(name: str, functions: dict[str, Callable[..., None]]) -> None:
 
 
 def _answer(call: Callable[[], None]) -> None:
+    from sam2_jax.compilation_cache import use_compilation_cache  # loads jax, which workers of a command may not need
+
     use_compilation_cache()
     try:
         call()
-    except (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, PermissionError) as error:
+    except _BAD_INPUT as error:
         console.print("[bold red]error:[/]", str(error), soft_wrap=True)
         sys.exit(2)
 

@@ -60,6 +60,8 @@ def segment_video(
     if not prompts:
         raise ValueError("There is no object; expected --object, such as --object 'frame=0 point=210,350'.")
     opened = open_video(video)
+    if opened.damage:
+        raise ValueError(opened.damage)
     folder = output_folder(out, ["masks", "overlay.mp4", "scores.json"], overwrite)
 
     import sam2_jax  # after the arguments have been read, so that --help and mistakes are answered at once

@@ -59,6 +59,20 @@ def session(predictor, state) -> dict[str, np.ndarray]:
     return answers
 
 
+def session_of_three_prompts(predictor, state) -> dict[str, np.ndarray]:
+    """One object, prompted on three frames, tracked forward and back: what a limit on prompted frames leaves out."""
+    answers = {}
+    for frame, point in ((0, (48, 36)), (3, (60, 40)), (6, (70, 44))):
+        arguments = dict(points=np.array([point], np.float32), labels=np.array([1], np.int32))
+        answers[f"click on {frame}"] = np.asarray(predictor.add_new_points_or_box(state, frame, 1, **arguments)[2])
+        for reverse in (False, True):
+            masks = [np.asarray(m) for _, _, m in predictor.propagate_in_video(state, frame, reverse=reverse)]
+            if masks:
+                answers[f"from {frame} {'back' if reverse else 'forward'}"] = np.stack(masks)
+    answers["all"] = np.stack([np.asarray(m) for _, _, m in predictor.propagate_in_video(state)])
+    return answers
+
+
 def sample(array: np.ndarray) -> np.ndarray:
     """Every 13th row and 11th column of the masks: what is recorded."""
     return np.asarray(array, np.float32)[..., ::13, ::11]

@@ -29,7 +29,8 @@ class VideoFile:
     """A video file (MP4, MOV, MKV, WebM, AVI), which opening reads through once.
 
     Attributes: `height` and `width` in pixels of the frames as they come out, turned as the file says; `length`, the
-    frames that are there, counted; `frames_per_second`, or None where the file does not say.
+    frames that are there, counted; `frames_per_second`, or None where the file does not say; `damage`, a sentence where
+    the file breaks off after them, else None.
 
     Raises:
         ValueError: the file cannot be read as a video.
@@ -55,6 +56,7 @@ class VideoFile:
         if first is None or self.length < 1:
             raise ValueError(f"{self.path} cannot be read as a video: not one frame of it can be decoded.")
         self.frames_per_second = self._index.frames_per_second
+        self.damage = self._breaks_off_after(self.length - 1) if self._index.damaged else None
         self.height, self.width = _upright(first, VideoReformatter()).shape[:2]
 
     def frames(self, start: int = 0) -> Iterator[np.ndarray]:
@@ -76,7 +78,7 @@ class VideoFile:
         except av.FFmpegError as error:
             raise ValueError(f"{self.path} is damaged after frame {position - 1}: {error.strerror}.") from error
         if self._index.damaged or position < self.length:
-            raise ValueError(f"{self.path} is damaged after frame {position - 1}: the rest cannot be decoded.")
+            raise ValueError(self._breaks_off_after(position - 1))
 
     def frame(self, index: int) -> np.ndarray:
         """The frame at an index from 0 to `length` - 1. Frames asked for in their order are decoded once each."""
@@ -90,6 +92,9 @@ class VideoFile:
             picture = next(itertools.islice(self._cursor, ahead, None))
             self._position = index + 1
             return picture
+
+    def _breaks_off_after(self, index: int) -> str:
+        return f"{self.path} is damaged after frame {index}: the rest cannot be decoded."
 
     def _decoded(self, start: int) -> Iterator[av.VideoFrame]:
         """The decoder's frames from `start` on."""

@@ -26,6 +26,7 @@ __all__ = ["Video", "VideoWriter", "ahead", "open_video"]
 
 _PICTURES = (".jpg", ".jpeg", ".png")
 _ORIENTATION = 0x0112  # of EXIF
+_BLOCK = 8  # frames that are held to go backward
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -41,6 +42,7 @@ class Video:
         width: pixels.
         frames_per_second: None where the source does not say.
         length: the number of frames; None where only the end of the iterable will tell.
+        damage: a sentence where a file is known to break off after its last frame, else None.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Video:
     length: int | None
     _frames: Callable[[], Iterator[np.ndarray]] = dataclasses.field(repr=False)
     _frame: Callable[[int], np.ndarray] | None = dataclasses.field(repr=False)
+    damage: str | None = None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return self._frames()
@@ -66,6 +69,21 @@ class Video:
         if not 0 <= index < self.length:
             raise ValueError(f"{self.name} has no frame {index}: it has {self.length}, from 0 to {self.length - 1}.")
         return self._frame(index)
+
+    def frames(self, order: range) -> Iterator[np.ndarray]:
+        """Some frames in order, forward or back; backward in blocks, since files are decoded forward.
+
+        Raises `ValueError` where one is damaged, or the end is, after the frames before that.
+        """
+        if order.step > 0:
+            yield from map(self.frame, order)
+            if self.damage and self.length - 1 in order:
+                raise ValueError(self.damage)
+            return
+        for start in range(0, len(order), _BLOCK):
+            block = [self.frame(index) for index in reversed(order[start : start + _BLOCK])]
+            while block:
+                yield block.pop()
 
 
 def open_video(source: str | os.PathLike | np.ndarray | Iterable) -> Video:
@@ -93,7 +111,8 @@ def open_video(source: str | os.PathLike | np.ndarray | Iterable) -> Video:
         if not os.path.exists(source):
             raise FileNotFoundError(f"There is no video {os.fspath(source)}.")
         file = VideoFile(source)
-        return Video(file.path, file.height, file.width, file.frames_per_second, file.length, file.frames, file.frame)
+        size, rate = (file.height, file.width), file.frames_per_second
+        return Video(file.path, *size, rate, file.length, file.frames, file.frame, file.damage)
     if hasattr(source, "__array__") or hasattr(source, "__array_interface__"):
         return _array(np.asarray(source))
     if isinstance(source, Sequence) and not isinstance(source, bytes | bytearray):

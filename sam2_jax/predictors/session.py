@@ -7,15 +7,17 @@ frames that were visited, and the spatial memories of the few that may be read n
 """
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 
 from sam2_jax.config import SAM2Config
-from sam2_jax.memory_bank import EMPTY, MemoryBank
+from sam2_jax.media.videos import Video
+from sam2_jax.memory_bank import EMPTY, MemoryBank, recent_slots
 from sam2_jax.predictors.prompts import bucket
-from sam2_jax.types import MaskPrediction
+from sam2_jax.types import FrameFeatures, MaskPrediction
 
 
 @dataclasses.dataclass
@@ -57,6 +59,19 @@ class TrackedObject:
         if frame in self.pending and counts in (None, self.pending[frame][1]):
             return self.pending[frame][0]
         return self.prompted.get(frame) or self.tracked.get(frame)
+
+
+@dataclasses.dataclass
+class VideoSession:
+    """The state of one video: its frames, the latest encoded ones, and its objects in the order they came."""
+
+    video: Video
+    objects: dict[int, TrackedObject] = dataclasses.field(default_factory=dict)
+    features: OrderedDict[int, FrameFeatures] = dataclasses.field(default_factory=OrderedDict)
+
+    @property
+    def obj_ids(self) -> list[int]:
+        return list(self.objects)
 
 
 def split(prediction: MaskPrediction, count: int, maps: jax.Array | None = None) -> list[Result]:
@@ -101,7 +116,7 @@ def gather_memory(
     """
     rows = bucket(len(objects))
     slots = bucket(max(len(item.prompted) for item in objects))
-    side, recent, pointers = config.embedding_size, config.recent_frames, config.object_pointers - 1
+    side, recent, pointers = config.embedding_size, recent_slots(config), config.object_pointers - 1
     map_shape = (side, side, config.memory_dim)
     bank = MemoryBank(
         prompted_maps=np.zeros((1, rows, slots, *map_shape), jax.numpy.bfloat16),
@@ -119,12 +134,24 @@ def gather_memory(
             bank.prompted_frames[0, row, slot] = index
         for age in range(1, pointers + 1):
             index = frame - step * age
-            result = item.tracked.get(index)
-            if result is None:
-                continue
-            bank.recent_pointers[0, row, index % pointers] = result.pointer
-            bank.recent_pointer_frames[0, row, index % pointers] = index
-            if age <= recent:
-                bank.recent_maps[0, row, index % recent] = maps_of(item, index, result)
-                bank.recent_frames[0, row, index % recent] = index
+            if index in item.tracked:
+                bank.recent_pointers[0, row, index % pointers] = item.tracked[index].pointer
+                bank.recent_pointer_frames[0, row, index % pointers] = index
+        for index, slot in _recent_frames(config, frame, step):
+            if index in item.tracked:
+                bank.recent_maps[0, row, slot] = maps_of(item, index, item.tracked[index])
+                bank.recent_frames[0, row, slot] = index
     return jax.device_put(bank)
+
+
+def reach(config: SAM2Config) -> int:
+    """How many frames back a memory may be and still be read."""
+    return config.recent_frames * config.memory_stride
+
+
+def _recent_frames(config: SAM2Config, frame: int, step: int) -> list[tuple[int, int]]:
+    """The frames before one whose memories will be read, and the slots where `memory_bank.write_recent` puts them."""
+    stride, ring = config.memory_stride, config.recent_frames
+    frames = [frame - step * age for age in range(1, reach(config) + 1)]
+    kept = [(index, index // stride % ring) for index in frames if index % stride == 0]
+    return kept if stride == 1 else [*kept, (frame - step, ring)]

@@ -5,36 +5,17 @@ In: a video and prompts on any of its frames, in its pixels. Out: masks of all o
 the video's size.
 """
 
-import dataclasses
-from collections import OrderedDict
 from collections.abc import Iterator
 
-import jax
 import numpy as np
 
-from sam2_jax.media import remove_small_regions, resize_frame, resize_logits, resize_mask
-from sam2_jax.media.videos import Video, open_video
+from sam2_jax.media import resize_logits, resize_mask
+from sam2_jax.media.videos import open_video
 from sam2_jax.model import SAM2
 from sam2_jax.predictors.prompts import check_clicks, lay_out_correction
-from sam2_jax.predictors.session import Result, TrackedObject, gather_memory, join, split
-from sam2_jax.segmentation import encode_frames
-from sam2_jax.tracking import predict_first, predict_with_memory, remember, take_masks, track_frame
-from sam2_jax.types import ABSENT, FrameFeatures
-
-_FEATURES_KEPT = 4  # encoded frames that stay at hand, for clicks that follow each other
-
-
-@dataclasses.dataclass
-class VideoSession:
-    """The state of one video: its frames, and its objects in the order they came."""
-
-    video: Video
-    objects: dict[int, TrackedObject] = dataclasses.field(default_factory=dict)
-    features: OrderedDict[int, FrameFeatures] = dataclasses.field(default_factory=OrderedDict)
-
-    @property
-    def obj_ids(self) -> list[int]:
-        return list(self.objects)
+from sam2_jax.predictors.session import Result, TrackedObject, VideoSession
+from sam2_jax.predictors.tracker import SessionTracker
+from sam2_jax.types import ABSENT
 
 
 class SAM2VideoPredictor:
@@ -66,11 +47,9 @@ class SAM2VideoPredictor:
         if compat not in (None, "official"):
             raise ValueError(f"compat is {compat!r}; expected None or 'official'.")
         self.model = model
-        self.params = params
-        self.fill_hole_area = fill_hole_area
         self.non_overlap_masks = non_overlap_masks
-        self.clear_non_cond_mem_around_input = clear_non_cond_mem_around_input
         self.corrections_count = compat is None
+        self._tracker = SessionTracker(model, params, fill_hole_area, clear_non_cond_mem_around_input)
 
     def init_state(
         self,
@@ -86,7 +65,10 @@ class SAM2VideoPredictor:
         """
         video = open_video(video_path)
         if video.length is None:
-            raise ValueError("The video's length is unknown; expected a folder, a file or an array.")
+            raise ValueError(
+                "The video is an iterator, whose frames can be read once only; expected a folder, a file, an array or "
+                "a list of frames; SAM2StreamPredictor takes frames as they come."
+            )
         return VideoSession(video)
 
     def add_new_points_or_box(
@@ -122,20 +104,11 @@ class SAM2VideoPredictor:
             earlier, points, labels, box, clear_old_points, picture_size, config.image_size, normalize_coords
         )
         before = item.result(frame_idx)
-        shown = None if before is None else self._shown(before.logits)
+        shown = None if before is None else self._tracker.shown(before.logits)
         prompts = lay_out_correction(*given, shown, config.mask_size)
-        features = self._features(session, frame_idx)
-        if frame_idx in item.steps:
-            step = item.steps[frame_idx]
-            memory = self._memory(session, [item], frame_idx, step)
-            horizon = self._horizon(session)
-            prediction = predict_with_memory(
-                self.model, self.params, memory, features, frame_idx, step, horizon, prompts
-            )
-        else:
-            prediction = predict_first(self.model, self.params, features, prompts)
+        result = self._tracker.correct(session, item, frame_idx, prompts)
         item.points[frame_idx] = given
-        return self._note(session, frame_idx, obj_id, item, split(prediction, 1)[0])
+        return self._note(session, frame_idx, obj_id, item, result)
 
     add_new_points = add_new_points_or_box
 
@@ -149,10 +122,10 @@ class SAM2VideoPredictor:
         if mask.ndim != 2 or 0 in mask.shape:
             raise ValueError(f"mask has the shape {mask.shape}; expected (H, W).")
         item = session.objects.get(obj_id, TrackedObject())
-        given = resize_mask(mask, self.model.config.image_size).astype(np.float32)[None, None]
-        prediction = take_masks(self.model, self.params, self._features(session, frame_idx), given)
+        given = resize_mask(mask, self.model.config.image_size).astype(np.float32)
+        result = self._tracker.take(session, frame_idx, given)
         item.points.pop(frame_idx, None)
-        return self._note(session, frame_idx, obj_id, item, split(prediction, 1)[0])
+        return self._note(session, frame_idx, obj_id, item, result)
 
     def propagate_in_video(
         self,
@@ -178,18 +151,19 @@ class SAM2VideoPredictor:
             RuntimeError: there is no object yet, or one without a prompt.
         """
         session = inference_state
-        self._settle(session)
+        if start_frame_idx is not None:
+            self._check_frame(session, start_frame_idx)
+        self._tracker.settle(session)
         length = session.video.length
         if start_frame_idx is None:
             start_frame_idx = min(frame for item in session.objects.values() for frame in item.prompted)
-        self._check_frame(session, start_frame_idx)
         count = length if max_frame_num_to_track is None else max_frame_num_to_track
         if reverse:
             last = max(start_frame_idx - count, 0)
-            order = range(start_frame_idx, last - 1, -1) if start_frame_idx > 0 else range(0)
+            order = range(start_frame_idx, last - 1 if start_frame_idx > 0 else start_frame_idx, -1)
         else:
             order = range(start_frame_idx, min(start_frame_idx + count, length - 1) + 1)
-        return self._track(session, order, -1 if reverse else 1, return_scores)
+        return self._answers(session, order, return_scores)
 
     def clear_all_prompts_in_frame(
         self, inference_state: VideoSession, frame_idx: int, obj_id: int, need_output: bool = True
@@ -223,54 +197,17 @@ class SAM2VideoPredictor:
         """Forgets all objects; the video stays open."""
         inference_state.objects.clear()
 
-    def _track(self, session: VideoSession, order: range, step: int, return_scores: bool) -> Iterator[tuple]:
-        items = list(session.objects.values())
-        recent = self.model.config.recent_frames
-        memory = self._memory(session, items, order[0], step) if len(order) else None
-        for frame in order:
-            if not all(frame in item.prompted for item in items):
-                features = self._features(session, frame)
-                memory, prediction = track_frame(
-                    self.model, self.params, memory, features, frame, step, self._horizon(session)
-                )
-                maps = jax.device_get(memory.recent_maps[:, :, frame % recent])
-                for item, result in zip(items, split(prediction, len(items), maps)):
-                    if frame not in item.prompted:
-                        item.tracked[frame] = result
-            for item in items:
-                item.steps[frame] = step
-                # A memory too far behind to be read is let go; it can be made anew from its mask.
-                if frame - step * recent in item.tracked:
-                    item.tracked[frame - step * recent].maps = None
+    def _answers(self, session: VideoSession, order: range, return_scores: bool) -> Iterator[tuple]:
+        for frame in self._tracker.track(session, order):
             answer = self._answer(session, frame)
             if return_scores:
-                results = [item.result(frame) for item in items]
+                results = [item.result(frame) for item in session.objects.values()]
                 scores = {
-                    name: np.array([getattr(result, name) for result in results], np.float32)
+                    name: np.array([getattr(result, name, np.nan) for result in results], np.float32)
                     for name in ("object_score", "iou")
                 }
                 answer = (*answer, scores)
             yield answer
-
-    def _settle(self, session: VideoSession) -> None:
-        """Makes memories of the prompts since the last propagation."""
-        if not session.objects:
-            raise RuntimeError("There is no object to track; add points, a box or a mask first.")
-        for obj_id, item in session.objects.items():
-            will_be_prompted = {frame for frame, (_, counts) in item.pending.items() if counts}
-            if not item.prompted and not will_be_prompted:
-                raise RuntimeError(f"Object {obj_id} has no prompt; add points, a box or a mask first.")
-        for item in session.objects.values():
-            for frame, (result, counts) in sorted(item.pending.items(), key=lambda entry: entry[1][1]):
-                result.maps = self._make_maps(session, frame, result, prompted=True)
-                (item.prompted if counts else item.tracked)[frame] = result
-                if self.clear_non_cond_mem_around_input:
-                    reach = self.model.config.recent_frames + 1
-                    for near in range(frame - reach, frame + reach + 1):
-                        item.tracked.pop(near, None)
-            item.pending.clear()
-            for frame in item.prompted:
-                item.tracked.pop(frame, None)
 
     def _note(self, session: VideoSession, frame: int, obj_id: int, item: TrackedObject, result: Result):
         """Keeps a result that the user asked for, until the next propagation."""
@@ -285,43 +222,14 @@ class SAM2VideoPredictor:
     ) -> tuple[int, list[int], np.ndarray]:
         size = self.model.config.mask_size
         results = [item.result(frame, counts) for item in session.objects.values()]
-        logits = [np.full((size, size), ABSENT, np.float32) if r is None else self._shown(r.logits) for r in results]
+        logits = [
+            np.full((size, size), ABSENT, np.float32) if r is None else self._tracker.shown(r.logits) for r in results
+        ]
         masks = resize_logits(np.stack(logits), (session.video.height, session.video.width))
         if self.non_overlap_masks and len(masks) > 1:
             winner = masks.argmax(axis=0)
             masks = np.where(np.arange(len(masks))[:, None, None] == winner, masks, np.minimum(masks, -10))
         return frame, session.obj_ids, masks[:, None]
-
-    def _shown(self, logits: np.ndarray) -> np.ndarray:
-        """Logits as a user sees them: without small holes."""
-        return remove_small_regions(logits, 0, self.fill_hole_area, margin=0.1)
-
-    def _features(self, session: VideoSession, frame: int) -> FrameFeatures:
-        if frame not in session.features:
-            picture = resize_frame(session.video.frame(frame), self.model.config.image_size)
-            session.features[frame] = encode_frames(self.model, self.params, picture[None])
-            if len(session.features) > _FEATURES_KEPT:
-                session.features.popitem(last=False)
-        session.features.move_to_end(frame)
-        return session.features[frame]
-
-    def _memory(self, session: VideoSession, items: list[TrackedObject], frame: int, step: int):
-        def maps_of(item: TrackedObject, index: int, result: Result) -> np.ndarray:
-            if result.maps is None:
-                result.maps = self._make_maps(session, index, result, prompted=index in item.prompted)
-            return result.maps
-
-        return gather_memory(self.model.config, items, frame, step, maps_of)
-
-    def _make_maps(self, session: VideoSession, frame: int, result: Result, prompted: bool) -> np.ndarray:
-        logits = self._shown(result.logits) if prompted else result.logits
-        prediction = join([dataclasses.replace(result, logits=logits)])
-        features = self._features(session, frame)
-        maps = remember(self.model, self.params, features, prediction, np.array([[prompted]]))
-        return np.asarray(maps.astype("bfloat16"))[0, 0]
-
-    def _horizon(self, session: VideoSession) -> int:
-        return max(min(session.video.length, self.model.config.object_pointers) - 1, 1)
 
     def _object(self, session: VideoSession, obj_id: int) -> TrackedObject:
         if obj_id not in session.objects:

@@ -15,12 +15,10 @@ import jax
 import numpy as np
 from rich.table import Table
 
-from sam2_jax.config import published_config
-from sam2_jax.model import SAM2, abstract_params
 from sam2_jax.predictors import SAM2ImagePredictor
 from sam2_jax.segmentation import encode_frames
 from scripts.benchmarks.pytorch import PyTorchWorker
-from scripts.benchmarks.timing import in_turn, waiting
+from scripts.benchmarks.timing import in_turn, random_weights, threads, waiting
 from scripts.command import Dtype, console
 
 _FIRST_MASK = """
@@ -63,7 +61,7 @@ def image(
     if json:
         print(json_format.dumps(rows, indent=2))
         return
-    title = f"{image_size} x {image_size}, {dtype}, {jax.devices()[0].device_kind}, {_threads()} threads; seconds"
+    title = f"{image_size} x {image_size}, {dtype}, {jax.devices()[0].device_kind}, {threads()} threads; seconds"
     table = Table("", *(row["model"] for row in rows), title=title)
     for name in list(rows[0])[1:]:
         table.add_row(name, *(f"{row[name]:.3f}" for row in rows))
@@ -72,10 +70,7 @@ def image(
 
 def random_predictor(name: str, image_size: int, dtype: str) -> SAM2ImagePredictor:
     """A predictor of a published model with random weights."""
-    model = SAM2(published_config(name, image_size=image_size, dtype=dtype))
-    rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda x: 0.02 * rng.standard_normal(x.shape, np.float32), abstract_params(model))
-    return SAM2ImagePredictor(model, jax.device_put(params))
+    return SAM2ImagePredictor(*random_weights(name, image_size, dtype))
 
 
 def _measure(name: str, image_size: int, dtype: str, runs: int, torch_python: str | None) -> dict[str, str | float]:
@@ -94,7 +89,7 @@ def _measure(name: str, image_size: int, dtype: str, runs: int, torch_python: st
     worker = None
     if torch_python:
         try:
-            worker = PyTorchWorker(torch_python, name, image_size, _threads())
+            worker = PyTorchWorker(torch_python, name, image_size, threads())
         except ModuleNotFoundError as missing:
             console.print(f"Without PyTorch's times: {missing}")
     row: dict[str, str | float] = {"model": name, "first mask in this process": first_call}
@@ -122,7 +117,3 @@ def _start_times(name: str, image_size: int, dtype: str) -> dict[str, float]:
             )
             times[label] = time.perf_counter() - begin
     return times
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

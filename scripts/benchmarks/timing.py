@@ -4,11 +4,16 @@
 In: functions that do one piece of work each and wait for it. Out: seconds.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable
 
 import jax
+import numpy as np
+
+from sam2_jax.config import published_config
+from sam2_jax.model import SAM2, abstract_params
 
 
 def in_turn(functions: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
@@ -27,3 +32,16 @@ def in_turn(functions: dict[str, Callable[[], object]], runs: int) -> dict[str, 
 def waiting(function: Callable, *arguments) -> Callable[[], object]:
     """The call, and the wait for what JAX only promised."""
     return lambda: jax.block_until_ready(function(*arguments))
+
+
+def random_weights(name: str, image_size: int, dtype: str) -> tuple[SAM2, dict]:
+    """A published model with random weights."""
+    model = SAM2(published_config(name, image_size=image_size, dtype=dtype))
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda x: 0.02 * rng.standard_normal(x.shape, np.float32), abstract_params(model))
+    return model, jax.device_put(params)
+
+
+def threads() -> int:
+    """How many threads this process may use at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -21,7 +21,7 @@ MAY_IMPORT = {
 NEVER = {"sam2_jax": {"torch", "tensorflow"}, "data": {"jax", "flax", "torch", "tensorflow"}, "train": {"torch"}}
 SOURCES = [path for folder in MAY_IMPORT for path in sorted((ROOT / folder).rglob("*.py"))]
 # The benchmark's worker is the PyTorch package's own process.
-WORKERS = {"scripts/benchmarks/pytorch.py"}
+WORKERS = {"scripts/benchmarks/pytorch.py", "scripts/benchmarks/pytorch_data.py"}
 
 
 def imports(path: Path) -> set[str]:

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From sources to the batches of every training step: shuffled, cut into clips, changed, mixed, dealt to hosts.
+
+In: a `DataConfig`, the step to begin with, and which host this is. Out: an iterator of batches, dicts of NumPy arrays
+(`data.examples.empty_batch` tells their shapes).
+
+A step determines its examples, whatever the number of threads or hosts. The mixture says that step `s` is the `k`-th
+batch of one entry; its B examples have the positions `k * B` to `(k + 1) * B` in that entry's endless stream, which
+goes through all its videos in one random order after another. Host `h` of `n` makes those at `h`, `h + n`, ... of them.
+So the step is all that need be remembered: to begin at step `s` equals never having stopped, also on other hosts.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grain
+import numpy as np
+
+from data.config import DataConfig, Entry
+from data.examples import Batch, Report, Stream, empty_batch, open_stream, write_example
+from data.source import Source
+from data.sources import open_source
+
+
+class Batches(Iterator[Batch]):
+    """The batches of one host, from a step on, without end. Batches are made ahead; close it, or use `with`.
+
+    The entries take turns as their weights say, to about one per cent of the smallest, and every host makes the same
+    turns.
+
+    Args:
+        config: what to mix.
+        step: which batch comes first.
+        host: which host this is.
+        hosts: how many there are.
+
+    Attributes:
+        report: what could not be used so far.
+        streams: the opened entries.
+        buffer_bytes: at most so much memory is held by batches made ahead.
+
+    Raises:
+        ValueError: the hosts do not divide a batch, or a source has nothing to draw.
+        BrokenExample: from `next`, where data is broken and `config.on_error` is "raise".
+    """
+
+    def __init__(self, config: DataConfig, step: int = 0, host: int = 0, hosts: int = 1):
+        if not 0 <= host < hosts or step < 0:
+            raise ValueError(f"Host {host} of {hosts} cannot begin with step {step}.")
+        for entry in config.entries:
+            if entry.batch_size % hosts:
+                raise ValueError(f"A batch of {entry.batch_size} clips cannot be dealt to {hosts} hosts alike.")
+        self.report = Report()
+        self.streams = [
+            open_stream(config, number, source, self.report)
+            for number, source in enumerate(map(_opened, config.entries))
+        ]
+        largest = max(
+            _bytes(empty_batch(entry, config.image_size, entry.batch_size // hosts)) for entry in config.entries
+        )
+        self.buffer_bytes = config.prefetch * largest
+        self._config = config
+        self._makers = ThreadPoolExecutor(config.threads, thread_name_prefix="make-example")
+        mixture = grain.MapDataset.mix(
+            [self._batches_of(stream, host, hosts) for stream in self.streams],
+            [entry.weight for entry in config.entries],
+        )
+        # These threads only wait: each gathers one batch, whose examples the makers' threads make.
+        ahead = grain.ReadOptions(num_threads=config.prefetch, prefetch_buffer_size=config.prefetch)
+        self._batches = iter(mixture[step:].to_iter_dataset(ahead))
+
+    def __next__(self) -> Batch:
+        return next(self._batches)
+
+    def __enter__(self) -> "Batches":
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the threads; what was made ahead is dropped."""
+        self._makers.shutdown(cancel_futures=True)
+        self._batches.close()
+
+    def _batches_of(self, stream: Stream, host: int, hosts: int) -> grain.MapDataset:
+        config, size = self._config, stream.entry.batch_size // hosts
+        order = np.random.SeedSequence((config.seed, stream.number)).generate_state(1)[0]
+
+        def make(turns: list[tuple[int, int]]) -> Batch:
+            batch = empty_batch(stream.entry, config.image_size, size)
+            makings = [
+                self._makers.submit(write_example, stream, config, position, video, batch, place, self.report)
+                for place, (position, video) in enumerate(turns)
+            ]
+            for making in makings:
+                making.result()
+            return batch
+
+        return (
+            grain.MapDataset.source(stream.videos)
+            .shuffle(seed=int(order))
+            .repeat()
+            .map_with_index(lambda position, video: (position, video))[host::hosts]
+            .batch(size, drop_remainder=True, batch_fn=list)
+            .map(make)
+        )
+
+
+def _opened(entry: Entry) -> Source:
+    return open_source(entry.source) if isinstance(entry.source, str) else entry.source
+
+
+def _bytes(batch: Batch) -> int:
+    return sum(_bytes(value) if isinstance(value, dict) else value.nbytes for value in batch.values())

@@ -41,7 +41,7 @@ class Source(Protocol):
     """Videos by number. Reading the same thing twice gives the same bytes, from any thread.
 
     Every method raises `BrokenExample` where a file is missing, damaged or contradicts the others, and `IndexError`
-    where there is no such video.
+    where there is no such video, frame or object, or no masks on the frame.
     """
 
     name: str

@@ -16,6 +16,7 @@ from sam2_jax.media.files import replacing
 MAXIMUM_PIXELS = 2**28  # of one picture file; beyond it, the picture alone takes most of a gigabyte
 
 _PICTURE_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+_ORIENTATION = 0x0112  # of EXIF
 _PILLOW_LIMIT_LOCK = threading.Lock()
 
 
@@ -60,6 +61,17 @@ def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
     image = Image.fromarray(_rgb_array(np.asarray(picture)))
     with replacing(path) as file:
         image.save(file, format=_PICTURE_FORMATS[suffix], quality=95)
+
+
+def stored_size(path: str | os.PathLike) -> tuple[int, int]:
+    """(H, W) of a picture file as `read_picture` gives it, pixels, by its header alone. Raises `ValueError`."""
+    try:
+        with Image.open(path) as image:
+            # Only in JPEG files does the orientation stand before the pixels.
+            turned = image.format == "JPEG" and image.getexif().get(_ORIENTATION, 1) >= 5
+            return image.size if turned else image.size[::-1]
+    except Exception as error:  # every decoder of Pillow has exceptions of its own for damaged files
+        raise ValueError(f"{path} cannot be read as a picture: {error}.") from error
 
 
 def load_image(path: str | os.PathLike) -> Image.Image:

@@ -17,15 +17,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
-from PIL import Image
 
-from sam2_jax.media.pictures import read_picture
+from sam2_jax.media.pictures import read_picture, stored_size
 from sam2_jax.media.video_files import VideoFile, VideoWriter
 
 __all__ = ["Video", "VideoWriter", "ahead", "open_video"]
 
 _PICTURES = (".jpg", ".jpeg", ".png")
-_ORIENTATION = 0x0112  # of EXIF
 _BLOCK = 8  # frames that are held to go backward
 
 
@@ -179,10 +177,10 @@ def _files(folder: pathlib.Path) -> list[pathlib.Path]:
         _check_numbers(paths)
     else:
         paths.sort(key=_natural)
-    first = _stored_size(paths[0])
+    first = stored_size(paths[0])
     for path in paths:
-        if _stored_size(path) != first:
-            _differs(path, _stored_size(path), first)
+        if stored_size(path) != first:
+            _differs(path, stored_size(path), first)
     return paths
 
 
@@ -201,17 +199,6 @@ def _check_numbers(paths: list[pathlib.Path]) -> None:
 def _natural(path: pathlib.Path) -> list:
     parts = re.split(r"([0-9]+)", path.name)
     return [(int(part), part) if index % 2 else (0, part) for index, part in enumerate(parts)]
-
-
-def _stored_size(path: pathlib.Path) -> tuple[int, int]:
-    """(H, W) by the header alone."""
-    try:
-        with Image.open(path) as image:
-            # Only in JPEG files does the orientation stand before the pixels.
-            turned = image.format == "JPEG" and image.getexif().get(_ORIENTATION, 1) >= 5
-            return image.size if turned else image.size[::-1]
-    except Exception as error:  # every decoder of Pillow has exceptions of its own for damaged files
-        raise ValueError(f"{path} cannot be read as a picture: {error}.") from error
 
 
 def _array(array: np.ndarray) -> Video:

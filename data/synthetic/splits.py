@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The made-up videos and pictures to train on, and those held out to measure on, which stay the same for ever.
+
+In: nothing. Out: sources. What is held out has its own seed, and its objects are recorded in ``held_out.json`` (made by
+`record_held_out`), so that no version of a library can choose others.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+
+from data.synthetic.scenes import Object
+from data.synthetic.source import VERSION, Casting, SyntheticPictures, SyntheticVideos
+from sam2_jax.media.files import replacing
+
+_TRAINING, _HELD_OUT = 1, 2  # seeds
+_RECORD = pathlib.Path(__file__).with_name("held_out.json")
+_VIDEOS = dict(name="synthetic_held_out", objects=(2, 3), in_first_frame=True)
+_PICTURES = dict(name="synthetic_pictures_held_out")
+
+
+def training_videos(count: int = 100_000, frames: int = 24, size: int = 256) -> SyntheticVideos:
+    """Videos of 1 to 6 objects, which need not be in sight in any one frame."""
+    return SyntheticVideos(_TRAINING, count, frames=frames, size=size)
+
+
+def training_pictures(count: int = 100_000, size: int = 256) -> SyntheticPictures:
+    """Pictures of up to 24 objects."""
+    return SyntheticPictures(_TRAINING, count, size=size)
+
+
+def held_out_videos(size: int = 256) -> SyntheticVideos:
+    """100 videos of 24 frames with 2 or 3 objects, each of which covers at least 0.3% of frame 0."""
+    castings = _recorded("videos")
+    return SyntheticVideos(_HELD_OUT, len(castings), size=size, castings=castings, **_VIDEOS)
+
+
+def held_out_pictures(size: int = 256) -> SyntheticPictures:
+    """500 pictures of up to 24 objects."""
+    castings = _recorded("pictures")
+    return SyntheticPictures(_HELD_OUT, len(castings), size=size, castings=castings, **_PICTURES)
+
+
+def record_held_out(videos: int = 100, pictures: int = 500) -> None:
+    """Chooses the objects of what is held out anew: for a new `VERSION` alone."""
+    sources = {
+        "videos": SyntheticVideos(_HELD_OUT, videos, **_VIDEOS),
+        "pictures": SyntheticPictures(_HELD_OUT, pictures, **_PICTURES),
+    }
+    record = {"version": VERSION}
+    for kind, source in sources.items():
+        record[kind] = [_line(source, index) for index in range(len(source))]
+    with replacing(_RECORD) as file:
+        file.write((json.dumps(record, indent=0) + "\n").encode())
+
+
+def _line(source: SyntheticVideos | SyntheticPictures, index: int) -> str:
+    """The attempt, then actor, part and number of hidden frames of each object."""
+    casting = source.casting(index)
+    areas = np.array([source.areas(index, frame) for frame in range(source.length)])
+    objects = zip(casting.objects, (areas == 0).sum(axis=0), strict=True)
+    return " ".join([f"{casting.attempt}", *(f"{object_.actor}.{object_.part}.{count}" for object_, count in objects)])
+
+
+def _recorded(kind: str) -> tuple[Casting, ...]:
+    record = json.loads(_RECORD.read_text())
+    if record["version"] != VERSION:
+        raise ValueError(
+            f"{_RECORD} is of version {record['version']}, but version {VERSION} is drawn: record it anew."
+        )
+    castings = []
+    for line in record[kind]:
+        attempt, *objects = line.split()
+        numbers = [[int(number) for number in object_.split(".")] for object_ in objects]
+        chosen = tuple(Object(actor, part) for actor, part, _ in numbers)
+        castings.append(Casting(int(attempt), chosen, tuple(count for *_, count in numbers)))
+    return tuple(castings)

@@ -9,13 +9,13 @@ import os
 import re
 from pathlib import Path
 
-from data.coco import coco
-from data.listing import files, subfolders, video_folders
-from data.object_folders import object_folders
-from data.palette_folder import palette_folder
-from data.picture_folder import picture_folder
-from data.sa_1b import sa_1b
-from data.sa_v import sa_v
+from data.formats.coco import coco
+from data.formats.listing import files, subfolders, video_folders
+from data.formats.object_folders import object_folders
+from data.formats.palette_folder import palette_folder
+from data.formats.picture_folder import picture_folder
+from data.formats.sa_1b import sa_1b
+from data.formats.sa_v import sa_v
 from data.source import Source
 
 _PALETTE = "JPEGImages and Annotations, with a palette PNG a frame"
@@ -79,7 +79,7 @@ def open_source(spec: str | os.PathLike) -> Source:
         case "pictures":
             make, arguments = picture_folder, (path, take("listed", None), name)
         case "prepared":
-            from data.records import Records  # TFDS takes a second to load
+            from data.prepared.records import Records  # TFDS takes a second to load
 
             make, arguments = Records, (path, take("split", None))
     if options:

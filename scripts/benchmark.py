@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m scripts.benchmark image|video|data`: how fast it is here, beside the PyTorch package where that is installed.
+"""`python -m scripts.benchmark image|video|data`: how fast it is here, beside the PyTorch package if that is installed.
 
 In: what to measure. Out: a table, or JSON.
 """

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from data import rle
+from data.formats import rle
 from sam2_jax.media import palette, write_mask, write_picture
 from sam2_jax.media.videos import VideoWriter, open_video
 

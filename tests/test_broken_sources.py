@@ -12,12 +12,12 @@ import pytest
 from dataset_cases import HEIGHT, WIDTH, labels, save_frame, save_labels
 from PIL import Image
 
-from data.coco import coco
-from data.object_folders import object_folders
-from data.palette_folder import palette_folder
-from data.picture_folder import picture_folder
-from data.sa_1b import sa_1b
-from data.sa_v import sa_v
+from data.formats.coco import coco
+from data.formats.object_folders import object_folders
+from data.formats.palette_folder import palette_folder
+from data.formats.picture_folder import picture_folder
+from data.formats.sa_1b import sa_1b
+from data.formats.sa_v import sa_v
 from data.source import BrokenExample
 from data.sources import open_source
 

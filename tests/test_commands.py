@@ -38,7 +38,9 @@ def picture(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("name", ["segment_image", "segment_video", "convert_weights", "benchmark"])
+@pytest.mark.parametrize(
+    "name", ["segment_image", "segment_video", "convert_weights", "benchmark", "prepare_dataset", "inspect_data"]
+)
 def test_every_command_has_help(name):
     answer = run(f"scripts.{name}", "--help")
     assert answer.returncode == 0 and f"python -m scripts.{name}" in answer.stdout

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pycocotools import mask as pycocotools
 
-from data import rle
+from data.formats import rle
 from data.source import BrokenExample
 
 SIZES = st.tuples(st.integers(1, 12), st.integers(1, 12))

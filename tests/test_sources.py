@@ -17,13 +17,13 @@ import pytest
 from dataset_cases import HEIGHT, IDENTITIES, SIZE, WIDTH, label_masks, labels, save_frame, save_json, save_labels
 from PIL import Image
 
-from data.palette_folder import palette_folder
-from data.picture_folder import picture_folder
-from data.reading import picture_size, read_frame
-from data.sa_v import sa_v
+from data.formats.palette_folder import palette_folder
+from data.formats.picture_folder import picture_folder
+from data.formats.reading import picture_size, read_frame
+from data.formats.sa_v import sa_v
+from data.formats.video_list import VideoList
 from data.source import BrokenExample
 from data.sources import LAYOUTS, open_source
-from data.video_list import VideoList
 from sam2_jax.media import read_picture
 
 

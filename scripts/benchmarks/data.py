@@ -20,7 +20,7 @@ from rich.table import Table
 
 from data.augmentation import VIDEO_AUGMENTATION, draw_colour
 from data.config import DataConfig, Entry
-from data.palette_folder import palette_folder
+from data.formats.palette_folder import palette_folder
 from data.pipeline import Batches
 from data.sampling import ClipRule
 from sam2_jax.media import palette

@@ -12,7 +12,7 @@ import cv2
 
 from data.config import DataConfig, Entry
 from data.examples import Report, empty_batch, open_stream, write_example
-from data.palette_folder import palette_folder
+from data.formats.palette_folder import palette_folder
 from data.sampling import ClipRule
 
 

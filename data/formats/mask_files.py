@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Masks that are PNG files: of all objects in one file a frame, or of each object in one of its own.
 
-In: the paths of the files. Out: `Masks` of a video (`data.video_list`), and which objects occur.
+In: the paths of the files. Out: `Masks` of a video (`data.formats.video_list`), and which objects occur.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from data.reading import read_labels, read_object_mask
+from data.formats.reading import read_labels, read_object_mask
 from data.source import BrokenExample
 
 

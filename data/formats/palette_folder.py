@@ -10,11 +10,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from data.listing import listed_names, numbered_files, subfolders, video_folders
-from data.mask_files import LabelFiles, count_objects
-from data.reading import field, picture_size, read_json
+from data.formats.listing import listed_names, numbered_files, subfolders, video_folders
+from data.formats.mask_files import LabelFiles, count_objects
+from data.formats.reading import field, picture_size, read_json
+from data.formats.video_list import OpenVideo, PictureFiles, VideoList
 from data.source import BrokenExample, Video
-from data.video_list import OpenVideo, PictureFiles, VideoList
 
 # Without a meta.json, only all mask files of a video together tell its objects. What they told is kept: some kilobytes
 # a video, against a quarter of a second to decode 60 of 1920 x 1080 pixels.

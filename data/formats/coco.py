@@ -11,11 +11,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from data import rle
-from data.listing import listed_names
-from data.reading import field, naming, read_json
+from data.formats import rle
+from data.formats.listing import listed_names
+from data.formats.reading import field, naming, read_json
+from data.formats.video_list import OpenVideo, PictureFiles, Segments, VideoList
 from data.source import BrokenExample, Video
-from data.video_list import OpenVideo, PictureFiles, Segments, VideoList
 
 
 def coco(

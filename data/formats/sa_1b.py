@@ -8,10 +8,10 @@ import dataclasses
 import os
 from pathlib import Path
 
-from data.listing import files, listed_names, subfolders
-from data.reading import field, read_json
+from data.formats.listing import files, listed_names, subfolders
+from data.formats.reading import field, read_json
+from data.formats.video_list import OpenVideo, PictureFiles, Segments, VideoList
 from data.source import Video
-from data.video_list import OpenVideo, PictureFiles, Segments, VideoList
 
 
 def sa_1b(root: str | os.PathLike, listed: str | os.PathLike | None = None, name: str = "sa_1b") -> VideoList:

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from data import rle
-from data.reading import breaking, naming, read_frame
+from data.formats import rle
+from data.formats.reading import breaking, naming, read_frame
 from data.source import BrokenExample, Video
 
 
@@ -98,6 +98,13 @@ class Segments:
                 if segment is not None:
                     areas[place] = rle.area(rle.counts_of(segment, self.size), self.size)
         return areas
+
+    def counts(self, frame: int) -> list[bytes | None] | None:
+        """The compressed run lengths of all objects, None for one out of sight; None where any are not compressed."""
+        found = [None if one is None else rle.counts_of(one, self.size) for one in self.rows[frame]]
+        if any(isinstance(counts, list) for counts in found):
+            return None
+        return [counts.encode() if isinstance(counts, str) else counts for counts in found]
 
 
 class VideoList:
@@ -195,6 +202,15 @@ class VideoList:
         _check_frame(video.facts, frame)
         with naming(f"Frame {frame} of {video.facts.name}"):
             return video.pictures.jpeg(frame)
+
+    def run_lengths(self, index: int, frame: int) -> Sequence[bytes | None] | None:
+        """COCO's compressed counts of the O masks on an annotated frame; None where they come from anything else."""
+        video = self._video(index)
+        _check_annotated(video.facts, frame)
+        if not isinstance(video.masks, Segments):
+            return None
+        with naming(f"Frame {frame} of {video.facts.name}"):
+            return video.masks.counts(frame)
 
     def _video(self, index: int) -> OpenVideo:
         index = operator.index(index)

@@ -13,10 +13,10 @@ from typing import Literal
 
 import numpy as np
 
-from data.listing import files, listed_names, numbered_files, subfolders
-from data.reading import breaking, field, numbers, read_json
+from data.formats.listing import files, listed_names, numbered_files, subfolders
+from data.formats.reading import breaking, field, numbers, read_json
+from data.formats.video_list import OpenVideo, PictureFiles, Pictures, Segments, VideoList
 from data.source import BrokenExample, Video
-from data.video_list import OpenVideo, PictureFiles, Pictures, Segments, VideoList
 from sam2_jax.media.videos import open_video
 
 Masklets = Literal["manual", "auto", "both"]

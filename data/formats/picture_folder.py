@@ -9,11 +9,11 @@ import dataclasses
 import os
 from pathlib import Path
 
-from data.listing import PICTURES, files, listed_names, numbered_files
-from data.mask_files import ObjectFiles, count_objects
-from data.reading import picture_size
+from data.formats.listing import PICTURES, files, listed_names, numbered_files
+from data.formats.mask_files import ObjectFiles, count_objects
+from data.formats.reading import picture_size
+from data.formats.video_list import OpenVideo, PictureFiles, VideoList
 from data.source import BrokenExample, Video
-from data.video_list import OpenVideo, PictureFiles, VideoList
 
 
 def picture_folder(

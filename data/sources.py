@@ -43,13 +43,16 @@ def open_source(spec: str | os.PathLike) -> Source:
             Options may follow: "davis:/data/DAVIS?split=train&resolution=480p", "/data/sav_train?masklets=both",
             "/data/coco/annotations/instances_val2017.json?pictures=/data/coco/val2017". They are arguments of the
             layout's function: split, resolution, void, masklets, pictures, and listed, a text file of names. A `Path`
-            has neither layout nor options.
+            has neither layout nor options. "synthetic" stands for the held-out made-up videos, and "synthetic:SPLIT"
+            for any split of `data.synthetic`, such as "synthetic:training_pictures?size=128".
 
     Raises:
         ValueError: there is no such path, its layout is not known, an option is not one of the layout's, or the data
             set has no such split, no videos or the like.
         BrokenExample: a file on the whole data set is damaged.
     """
+    if isinstance(spec, str) and re.match(r"synthetic(?![\w/.])", spec):
+        return _made_up(spec)
     layout, path, options = _parts(spec) if isinstance(spec, str) else (None, Path(spec), {})
     if not path.exists():
         raise ValueError(f"There is no folder or file {path}.")
@@ -85,6 +88,26 @@ def open_source(spec: str | os.PathLike) -> Source:
     if options:
         raise ValueError(f"Data in the layout {layout} have no option {next(iter(options))!r}, which stands in {spec}.")
     return make(*arguments)
+
+
+def _made_up(spec: str) -> Source:
+    """A split of `data.synthetic`, which stands on no disk."""
+    from data import synthetic  # draws its textures on loading
+
+    splits = {
+        split.__name__: split
+        for split in (
+            synthetic.held_out_videos,
+            synthetic.held_out_pictures,
+            synthetic.training_videos,
+            synthetic.training_pictures,
+        )
+    }
+    match = re.fullmatch(r"synthetic(?::(\w+))?(?:\?size=(\d+))?", spec)
+    name = match and (match[1] or "held_out_videos")
+    if name not in splits:
+        raise ValueError(f"{spec} is none of {', '.join(f'synthetic:{split}' for split in splits)}, with ?size=PIXELS.")
+    return splits[name](**({"size": int(match[2])} if match[2] else {}))
 
 
 def _parts(spec: str) -> tuple[str | None, Path, dict[str, str]]:

@@ -329,3 +329,15 @@ def test_a_frame_is_what_the_pictures_of_the_library_are(tmp_path, mode, ending)
     path.write_bytes(path.read_bytes() + ending)
     np.testing.assert_array_equal(read_frame(path), read_picture(path))
     assert picture_size(path) == SIZE
+
+
+def test_made_up_videos_are_named_like_any_other_data():
+    assert len(open_source("synthetic")) == 100
+    pictures = open_source("synthetic:training_pictures?size=64")
+    assert pictures.video(0).frames == 1
+    assert pictures.frames(0, [0]).shape == (1, 64, 64, 3)
+    for wrong in ("synthetic:nothing", "synthetic?split=val", "synthetic:held_out_videos?size=big"):
+        with pytest.raises(ValueError, match="is none of synthetic:held_out_videos"):
+            open_source(wrong)
+    with pytest.raises(ValueError, match="no folder or file synthetic/mine"):
+        open_source("synthetic/mine")

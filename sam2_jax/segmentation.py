@@ -17,8 +17,8 @@ from sam2_jax.model.mask_decoder import clear_mask, take_mask
 from sam2_jax.types import FrameFeatures, Prompts
 
 # The mean and deviation of ImageNet's colours, in 0..255.
-_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
-_DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
+COLOUR_MEAN = np.array([123.675, 116.28, 103.53], np.float32)
+COLOUR_DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
 
 
 @struct.dataclass
@@ -50,8 +50,12 @@ def encode_frames(model: SAM2, params: dict, frames: jax.Array) -> FrameFeatures
     size = model.config.image_size
     if frames.ndim != 4 or frames.shape[1:] != (size, size, 3):
         raise ValueError(f"frames have the shape {frames.shape}; expected (B, {size}, {size}, 3) for this model.")
-    pictures = (frames.astype(jnp.float32) - _MEAN) / _DEVIATION
-    return model.apply({"params": params}, pictures, method="encode_frames")
+    return model.apply({"params": params}, normalise(frames), method="encode_frames")
+
+
+def normalise(frames: jax.Array) -> jax.Array:
+    """RGB in 0..255, (..., 3), as the network takes it: float32."""
+    return (frames.astype(jnp.float32) - COLOUR_MEAN) / COLOUR_DEVIATION
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))

@@ -151,14 +151,20 @@ class Hiera(nn.Module):
         self.pos_embed_window = self.param("pos_embed_window", initial, (1, window, window, config.embed_dim))
         self.blocks = [Block(**fields, dtype=dtype, implementation=config.attention) for fields in _blocks(config)]
 
-    def __call__(self, pictures: jax.Array, train: bool = False) -> list[jax.Array]:
+    def __call__(self, pictures: jax.Array, train: bool = False, rematerialise: bool = False) -> list[jax.Array]:
         """Pictures (B, S, S, 3) -> maps of C, 2 C, 4 C and 8 C channels, with sides S/4, S/8, S/16 and S/32."""
+
+        def run(block: Block, x: jax.Array) -> jax.Array:
+            return block(x, train)
+
+        if rematerialise:
+            run = nn.remat(run)
         x = self.patch_embed(pictures)
         x = x + self._position_embedding(*x.shape[1:3]).astype(x.dtype)
         last_of_stage = np.cumsum(self.config.stages) - 1
         maps = []
         for index, block in enumerate(self.blocks):
-            x = block(x, train)
+            x = run(block, x)
             if index in last_of_stage:
                 maps.append(x)
         return maps

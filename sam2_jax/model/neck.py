@@ -52,7 +52,7 @@ class ImageEncoder(nn.Module):
         self.neck = FeaturePyramid(self.config)
 
     def __call__(
-        self, pictures: jax.Array, skips: tuple[nn.Conv, nn.Conv], train: bool = False
+        self, pictures: jax.Array, skips: tuple[nn.Conv, nn.Conv], train: bool = False, rematerialise: bool = False
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Encodes pictures (B, S, S, 3).
 
@@ -62,4 +62,4 @@ class ImageEncoder(nn.Module):
         Returns:
             (B, S/4, S/4, C/8), (B, S/8, S/8, C/4), (B, S/16, S/16, C).
         """
-        return self.neck(self.trunk(pictures, train), skips)
+        return self.neck(self.trunk(pictures, train, rematerialise), skips)

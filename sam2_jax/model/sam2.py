@@ -55,10 +55,16 @@ class SAM2(nn.Module):
         if config.pointer_temporal_codes:
             self.obj_ptr_tpos_proj = nn.Dense(memory_dim, dtype=dtype)
 
-    def encode_frames(self, pictures: jax.Array, train: bool = False) -> FrameFeatures:
-        """Normalised pictures (B, S, S, 3) -> their features, not yet conditioned on any memory."""
+    def encode_frames(self, pictures: jax.Array, train: bool = False, rematerialise: bool = False) -> FrameFeatures:
+        """Normalised pictures (B, S, S, 3) -> their features, not yet conditioned on any memory.
+
+        Args:
+            train: drop paths, at random.
+            rematerialise: keep the input of each block for the backward pass, and make what is inside it anew.
+        """
         skips = self.sam_mask_decoder.conv_s0, self.sam_mask_decoder.conv_s1
-        stride_4, stride_8, stride_16 = self.image_encoder(pictures.astype(self.config.dtype), skips, train)
+        pictures = pictures.astype(self.config.dtype)
+        stride_4, stride_8, stride_16 = self.image_encoder(pictures, skips, train, rematerialise)
         return FrameFeatures(embedding=stride_16, stride_8=stride_8, stride_4=stride_4)
 
     def without_memory(self, features: FrameFeatures) -> FrameFeatures:
@@ -114,7 +120,7 @@ class SAM2(nn.Module):
             iou=take_mask(decoded.ious, index),
             object_score=decoded.object_score,
             # The token of mask 0 makes the pointer of a clear prompt, even where another mask is shown.
-            pointer=self._pointer(take_mask(decoded.tokens, jnp.where(ambiguous, index, 0)), present),
+            pointer=self.object_pointer(take_mask(decoded.tokens, jnp.where(ambiguous, index, 0)), present),
         )
 
     def take_as_mask(self, features: FrameFeatures, masks: jax.Array) -> MaskPrediction:
@@ -122,11 +128,10 @@ class SAM2(nn.Module):
         logits = 20 * masks.astype(jnp.float32) - 10
         size = self.config.mask_size
         low = jax.image.resize(logits, (*masks.shape[:2], size, size), "linear", antialias=True)
-        given = einops.rearrange(masks, "b o h w -> (b o) h w 1").astype(self.config.dtype)
-        given = einops.rearrange(self.mask_downsample(given), "(b o) h w 1 -> b o h w", o=masks.shape[1])
-        decoded = self.decode(features, no_points(*masks.shape[:2]).replace(masks=given))
+        prompts = no_points(*masks.shape[:2]).replace(masks=self.shrink_masks(masks))
+        decoded = self.decode(features, prompts)
         present = jnp.any(masks > 0, axis=(-2, -1))
-        pointer = self._pointer(decoded.tokens[:, :, 0], decoded.object_score > 0)
+        pointer = self.object_pointer(decoded.tokens[:, :, 0], decoded.object_score > 0)
         return MaskPrediction(
             logits=low,
             iou=jnp.ones(masks.shape[:2]),
@@ -140,18 +145,29 @@ class SAM2(nn.Module):
         Args:
             prompted: (B, O) bool, the objects whose mask a user has seen: it is remembered as a hard one.
         """
-        size = self.config.image_size
-        logits = jax.image.resize(
-            prediction.logits, (*prediction.logits.shape[:2], size, size), "linear", antialias=False
-        )
+        logits = enlarge(prediction.logits, self.config.image_size)
         values = jnp.where(prompted[..., None, None], (logits > 0).astype(jnp.float32), nn.sigmoid(logits))
-        memory = self.memory_encoder(features.embedding, 20 * values - 10)
+        return self.encode_memory(features, values, prediction.object_score > 0)
+
+    def encode_memory(self, features: FrameFeatures, masks: jax.Array, present: jax.Array) -> jax.Array:
+        """Spatial memories (B, O, h, w, memory channels) of frames and masks (B, O, S, S), 0 to 1, of the objects.
+
+        Args:
+            present: (B, O) bool, the objects that are in the frame.
+        """
+        memory = self.memory_encoder(features.embedding, 20 * masks - 10)
         if self.config.occlusion_embedding:
-            absent = (prediction.object_score <= 0)[..., None, None, None]
+            absent = ~present[..., None, None, None]
             memory = memory + jnp.where(absent, self.no_obj_embed_spatial[0], 0).astype(memory.dtype)
         return memory
 
-    def _pointer(self, token: jax.Array, present: jax.Array) -> jax.Array:
+    def shrink_masks(self, masks: jax.Array) -> jax.Array:
+        """Masks (B, O, S, S), 0 to 1, as the mask prompts (B, O, S/4, S/4) from which pointers are made."""
+        given = einops.rearrange(masks, "b o h w -> (b o) h w 1").astype(self.config.dtype)
+        return einops.rearrange(self.mask_downsample(given), "(b o) h w 1 -> b o h w", o=masks.shape[1])
+
+    def object_pointer(self, token: jax.Array, present: jax.Array) -> jax.Array:
+        """Output tokens (B, O, C) of the masks -> object pointers (B, O, C); `present` (B, O) bool."""
         pointer = self.obj_ptr_proj(token).astype(jnp.float32)
         return jnp.where(present[..., None], pointer, self.no_obj_ptr)
 
@@ -171,6 +187,11 @@ class SAM2(nn.Module):
         if self.config.pointer_temporal_codes:
             self.obj_ptr_tpos_proj(jnp.zeros((batch, dim)))
         return decoded
+
+
+def enlarge(logits: jax.Array, size: int) -> jax.Array:
+    """Mask logits (..., S/4, S/4) at the size of the model input: (..., S, S), bilinear."""
+    return jax.image.resize(logits, (*logits.shape[:-2], size, size), "linear", antialias=False)
 
 
 def init_params(model: SAM2, key: jax.Array) -> dict:

@@ -8,7 +8,7 @@ config that a `SAM2` module carries. Sizes are those of Table 12 of the paper an
 import dataclasses
 import difflib
 
-ATTENTION_IMPLEMENTATIONS = ("auto", "blocked", "xla", "cudnn")
+ATTENTION_IMPLEMENTATIONS = ("auto", "blocked", "xla", "cudnn", "flash")
 DTYPES = ("float32", "bfloat16")
 
 

@@ -12,6 +12,9 @@ import jax.numpy as jnp
 # What `blocked` holds at once: 2**20 scores in float32 are 4 MB, about a core's share of the cache.
 _SCORES_AT_ONCE = 2**20
 _KEYS_AT_ONCE = 256
+# From so many scores of a head on, the kernel of TPUs is worth what it takes to lay its inputs out.
+_FLASH_FROM = 2**20
+BEST_ON_TPU = "flash"
 
 
 def attention(
@@ -31,17 +34,23 @@ def attention(
             At least one key of each row must be valid.
         implementation: ``xla`` holds the whole score matrix and is the reference; ``blocked`` walks over heads and
             blocks of queries, several times faster on a CPU and thrifty everywhere; ``cudnn`` is the fused kernel of
-            NVIDIA GPUs (16-bit types only); ``auto`` is the best of these for the device and the type.
+            NVIDIA GPUs (16-bit types only); ``flash`` is that of TPUs (`sam2_jax.model.flash`) where there are many
+            scores and the mesh, if one is set, divides the rows, and ``xla`` elsewhere; ``auto`` is the best of these
+            for the device and the type.
 
     Returns:
         (B, Nq, heads, Dv) in the type of `values`.
     """
     if implementation == "auto":
-        implementation = _best_implementation(queries.dtype, queries.shape[-1])
+        implementation = _best_implementation(queries)
     if implementation == "blocked":
         return _blocked(queries, keys, values, valid)
+    if implementation == "flash" and _suits_flash(queries, keys):
+        from sam2_jax.model.flash import flash  # only here is Pallas needed, which is slow to load
+
+        return flash(queries, keys, values, valid)
     mask = None if valid is None else valid[:, None, None, :]
-    if implementation == "xla":
+    if implementation in ("xla", "flash"):
         return _dense(queries, keys, values, mask)
     return jax.nn.dot_product_attention(queries, keys, values, mask=mask, implementation=implementation)
 
@@ -51,14 +60,23 @@ def walks_in_blocks(implementation: str) -> bool:
     return implementation == "blocked" or (implementation == "auto" and jax.default_backend() == "cpu")
 
 
-def _best_implementation(dtype: jnp.dtype, head_dim: int) -> str:
+def _best_implementation(queries: jax.Array) -> str:
     if walks_in_blocks("auto"):
         return "blocked"
+    head_dim = queries.shape[-1]
     # The fused kernel takes heads of at most 128 channels on Ampere and 256 on Hopper, in multiples of 8.
-    if jax.default_backend() == "gpu" and dtype != jnp.float32 and head_dim % 8 == 0:
+    if jax.default_backend() == "gpu" and queries.dtype != jnp.float32 and head_dim % 8 == 0:
         capability = float(jax.devices()[0].compute_capability)
         return "cudnn" if head_dim <= (256 if capability >= 9 else 128) else "blocked"
-    return "xla"
+    # A kernel takes whole rows, and without a mesh nobody says which of several devices has which of them.
+    known = not jax.sharding.get_abstract_mesh().empty or jax.device_count() == 1
+    return BEST_ON_TPU if jax.default_backend() == "tpu" and known else "xla"
+
+
+def _suits_flash(queries: jax.Array, keys: jax.Array) -> bool:
+    mesh = jax.sharding.get_abstract_mesh()
+    whole_rows = mesh.empty or len(queries) % mesh.size == 0
+    return whole_rows and queries.shape[1] * keys.shape[1] >= _FLASH_FROM
 
 
 def _dense(queries, keys, values, mask):

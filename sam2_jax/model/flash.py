@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Attention without a score matrix, by the Pallas kernel that comes with JAX for TPUs (Dao et al., 2022).
+
+In: queries, keys and values (B, N, heads, D), and which keys are valid. Out: (B, N, heads, Dv), and gradients.
+"""
+
+import einops
+import jax
+import jax.numpy as jnp
+from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as splash
+from jax.experimental.pallas.ops.tpu.splash_attention.splash_attention_mask_info import MaskInfo
+
+_BLOCK_BYTES = 2048  # of a block's tokens, each channel: what the fast memory of v4, v5 and v6 chips has room for
+_LANES = 128
+_ATTENDED, _PADDING = 1, 0  # keys that a query sees bear its own number
+_INTERPRET = False  # tests run the kernel without a TPU
+
+
+def flash(queries: jax.Array, keys: jax.Array, values: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+    """Arguments and result are those of `sam2_jax.model.attention.attention`.
+
+    The compiler cannot divide a kernel over devices. Where a mesh is set (`jax.set_mesh`), the rows of the batch are
+    divided over all of it, and its size must divide them; without one everything is to be on one device.
+    """
+    mesh = jax.sharding.get_abstract_mesh()
+    if valid is None:
+        valid = jnp.ones(keys.shape[:2], bool)
+    if mesh.empty or mesh.are_all_axes_manual:
+        return _on_one_device(queries, keys, values, valid)
+    rows = jax.P(mesh.axis_names)
+    # The kernel says nothing of how its results vary over the mesh, so that cannot be checked.
+    divided = jax.shard_map(_on_one_device, in_specs=(rows,) * 4, out_specs=rows, check_vma=False)
+    return divided(queries, keys, values, valid)
+
+
+def _on_one_device(queries, keys, values, valid):
+    length = queries.shape[1]
+    query_block, key_block = (_block(x) for x in (queries, keys))
+    queries = _padded(queries * jnp.asarray(queries.shape[-1] ** -0.5, queries.dtype), query_block)
+    keys, values, valid = (_padded(x, key_block) for x in (keys, values, valid))
+    kernel = _kernel(query_block, key_block)
+    attended = jnp.full(queries.shape[1], _ATTENDED)
+
+    def one_row(queries, keys, values, valid):
+        numbers = splash.SegmentIds(q=attended, kv=jnp.where(valid, _ATTENDED, _PADDING))
+        return kernel(queries, keys, values, segment_ids=numbers)
+
+    heads_first = (einops.rearrange(x, "b n h d -> b h n d") for x in (queries, keys, values))
+    out = jax.vmap(one_row)(*heads_first, valid)
+    return einops.rearrange(out, "b h n d -> b n h d")[:, :length].astype(values.dtype)
+
+
+def _block(x: jax.Array) -> int:
+    """How many tokens of (B, N, heads, D) are taken at once."""
+    return min(_BLOCK_BYTES // x.dtype.itemsize, -(-x.shape[1] // _LANES) * _LANES)
+
+
+def _padded(x: jax.Array, block: int) -> jax.Array:
+    """(B, N, ...) with N up to the next multiple of `block`."""
+    return jnp.pad(x, ((0, 0), (0, -x.shape[1] % block), *((0, 0),) * (x.ndim - 2)))
+
+
+def _kernel(query_block: int, key_block: int) -> splash.SplashAttentionKernel:
+    # Which blocks of a mask are empty is what this kernel is made to know; here all of them are computed.
+    every_block = MaskInfo(None, None, None, None, None)
+    return splash.SplashAttentionKernel(
+        *(every_block,) * 3,
+        block_sizes=splash.BlockSizes(
+            block_q=query_block,
+            block_kv=key_block,
+            block_q_dkv=query_block,
+            block_kv_dkv=key_block,
+            block_q_dq=query_block,
+            block_kv_dq=key_block,
+        ),
+        is_mqa=False,
+        save_residuals=False,
+        mask_value=splash.DEFAULT_MASK_VALUE,
+        attn_logits_soft_cap=None,
+        residual_checkpoint_name=None,
+        mask_function=None,
+        interpret=_INTERPRET,
+    )

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole training run in numbers: `TrainConfig`, and the checks that do not need a compiled step.
+
+In: what a file of ``configs/`` says. Out: a frozen dataclass; `check` raises for what could only fail later.
+"""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import jax
+from jax.sharding import Mesh
+
+from data.config import DataConfig
+from sam2_jax.config import SAM2Config
+from sam2_jax.media.files import replacing
+from train.checkpoint import CheckpointConfig
+from train.evaluation import EvaluationConfig
+from train.frame import Rematerialise
+from train.losses import LossWeights
+from train.optimizer import OptimizerConfig
+from train.prompts import SimulatedUser
+from train.sharding import MeshConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """One run.
+
+    Attributes:
+        model: the network; `sam2_jax.config.published_config` gives the published ones, with changes.
+        data: what it is trained on.
+        steps: how many batches.
+        init_from: the weights it begins with (`train.initial`); None for new ones. A run that has checkpoints of its
+            own goes on from the latest instead.
+        user: who prompts it.
+        loss: what the kinds of loss count.
+        optimizer: how weights change.
+        mesh: how devices are laid out.
+        rematerialise: what the backward pass computes anew to save memory.
+        checkpoints: when they are written and which are kept.
+        evaluation: what is evaluated meanwhile; None for nothing.
+        seed: of new parameters, the simulated user and dropout; `data.seed` is that of the data.
+        log_every: steps between two lines of metrics.
+    """
+
+    model: SAM2Config
+    data: DataConfig
+    steps: int
+    init_from: str | None = None
+    user: SimulatedUser = dataclasses.field(default_factory=SimulatedUser)
+    loss: LossWeights = dataclasses.field(default_factory=LossWeights)
+    optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)
+    mesh: MeshConfig = dataclasses.field(default_factory=MeshConfig)
+    rematerialise: Rematerialise = dataclasses.field(default_factory=Rematerialise)
+    checkpoints: CheckpointConfig = dataclasses.field(default_factory=CheckpointConfig)
+    evaluation: EvaluationConfig | None = None
+    seed: int = 0
+    log_every: int = 10
+
+    def __post_init__(self):
+        for name in ("steps", "log_every"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"TrainConfig.{name} is {getattr(self, name)}; expected 1 or more.")
+
+
+def check(config: TrainConfig, mesh: Mesh) -> None:
+    """Finds what does not fit together, before anything is read or compiled.
+
+    Raises:
+        ValueError: the first such thing, in a sentence.
+    """
+    if config.model.image_size != config.data.image_size:
+        raise ValueError(
+            f"model.image_size is {config.model.image_size} and data.image_size {config.data.image_size}; expected the "
+            "same."
+        )
+    for number, entry in enumerate(config.data.entries):
+        parts = mesh.size * config.optimizer.microbatches
+        if entry.batch_size % parts:
+            raise ValueError(
+                f"data.entries.{number}.batch_size is {entry.batch_size}; expected a multiple of {parts}, which is "
+                f"{mesh.size} devices times {config.optimizer.microbatches} microbatches."
+            )
+        if entry.clip.frames > 1 and not config.model.has_memory:
+            raise ValueError(
+                f"data.entries.{number} has clips of {entry.clip.frames} frames, which a model without a memory "
+                "(model.has_memory=false) cannot follow."
+            )
+
+
+def check_space(workdir: Path, checkpoint_bytes: int, config: CheckpointConfig) -> None:
+    """Finds that the disk will be full before the checkpoints that are kept at a time are all on it.
+
+    Raises:
+        OSError: there is less space than they take, less what they take already.
+    """
+    needed = checkpoint_bytes * (config.keep_last + 1)
+    taken = sum(file.stat().st_size for file in (workdir / "checkpoints").rglob("*") if file.is_file())
+    free = shutil.disk_usage(workdir).free
+    if free + taken < needed:
+        raise OSError(
+            f"{workdir} has {free / 1e9:.1f} GB free; expected at least {(needed - taken) / 1e9:.1f} GB more for "
+            f"{config.keep_last + 1} checkpoints of {checkpoint_bytes / 1e9:.2f} GB."
+        )
+
+
+def write_config(config: TrainConfig, workdir: Path) -> None:
+    """Writes ``config.json``, for people to read; every start of the run writes it anew."""
+    if jax.process_index() == 0:
+        with replacing(workdir / "config.json") as file:
+            file.write(json.dumps(dataclasses.asdict(config), indent=1, default=repr).encode())

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How weights change: AdamW with the published groups of parameters, clipping, and the schedules of Table 12.
+
+In: an `OptimizerConfig` and a model. Out: for every parameter its `Group`, and an optax transformation over a flat
+dict of those that are trained. Sections D.2.1 and D.2.2.
+"""
+
+import dataclasses
+import fnmatch
+import re
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import traverse_util
+
+from sam2_jax.checkpoints.names import published_names
+from sam2_jax.model import SAM2
+
+SCHEDULES = ("constant", "cosine", "reciprocal_sqrt")
+IMAGE_ENCODER = "image_encoder."
+_TRUNK = "image_encoder.trunk."
+# The Fourier matrix is a constant of the published network; `no_mem_pos_enc` is read by nothing.
+_NEVER_TRAINED = ("sam_prompt_encoder.pe_layer.*", "no_mem_pos_enc")
+# The published groups spare torch's own LayerNorm from weight decay, but not the hand-written LayerNorm2d, which the
+# memory encoder and the two sequences of convolutions have.
+_NORM = re.compile(r"(?!memory_encoder\.)(.+\.)?norm(\d|_final_attn)?\.weight")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW and all that rules its steps.
+
+    Attributes:
+        learning_rate: the highest, of everything but the image encoder.
+        image_encoder_learning_rate: of the image encoder; None for the same.
+        schedule: `SCHEDULES`; cosine ends at `final_fraction`, reciprocal square root halves by four `timescale`.
+        warmup_steps: the rate rises from zero over so many.
+        cooldown_steps: it falls to zero over the last so many.
+        layer_decay: a block of the image encoder's trunk has this fraction of the rate of the block after it.
+        frozen: globs over published names, such as ``image_encoder.*``; what matches keeps its values.
+        microbatches: a step takes its batch in so many parts, one after the other, to save memory.
+    """
+
+    learning_rate: float = 5e-6
+    image_encoder_learning_rate: float | None = 3e-6
+    schedule: str = "cosine"
+    warmup_steps: int = 0
+    cooldown_steps: int = 0
+    timescale: int = 1000
+    final_fraction: float = 0.1
+    layer_decay: float = 0.9
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 0.1
+    clip_norm: float = 0.1
+    frozen: tuple[str, ...] = ()
+    microbatches: int = 1
+
+    def __post_init__(self):
+        positive = {"learning_rate", "timescale", "layer_decay", "clip_norm", "microbatches"}
+        for name in sorted(positive | {"warmup_steps", "cooldown_steps", "weight_decay", "final_fraction"}):
+            value = getattr(self, name)
+            if value < 0 or (name in positive and value == 0):
+                raise ValueError(f"OptimizerConfig.{name} is {value!r}; expected a positive number.")
+        if self.schedule not in SCHEDULES:
+            raise ValueError(f"OptimizerConfig.schedule is {self.schedule!r}; expected one of {', '.join(SCHEDULES)}.")
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """How one parameter is trained.
+
+    Attributes:
+        learning_rate: the highest it has.
+        weight_decay: how much of it is taken away each step, times its learning rate.
+        trained: False for what keeps its value.
+    """
+
+    learning_rate: float
+    weight_decay: float
+    trained: bool
+
+
+def parameter_groups(model: SAM2, config: OptimizerConfig) -> dict[str, Group]:
+    """Every parameter's `Group`, by its published name.
+
+    Raises:
+        ValueError: a pattern of `frozen` matches no parameter, or all are frozen.
+    """
+    names = list(published_names(model))
+    for pattern in config.frozen:
+        if not fnmatch.filter(names, pattern):
+            raise ValueError(f"OptimizerConfig.frozen has {pattern!r}, which matches no parameter of the model.")
+    still = (*_NEVER_TRAINED, *config.frozen)
+    groups = {
+        name: Group(
+            learning_rate=_base_rate(name, config) * _layer_scale(name, sum(model.config.stages), config.layer_decay),
+            weight_decay=0.0 if "bias" in name or _NORM.fullmatch(name) else config.weight_decay,
+            trained=not any(fnmatch.fnmatchcase(name, pattern) for pattern in still),
+        )
+        for name in names
+    }
+    if not any(group.trained for group in groups.values()):
+        raise ValueError(f"OptimizerConfig.frozen is {config.frozen!r}, which leaves nothing to train.")
+    return groups
+
+
+def _base_rate(name: str, config: OptimizerConfig) -> float:
+    if name.startswith(IMAGE_ENCODER) and config.image_encoder_learning_rate is not None:
+        return config.image_encoder_learning_rate
+    return config.learning_rate
+
+
+def _layer_scale(name: str, depth: int, decay: float) -> float:
+    """The published layer decay: the patches are layer 0, block i is layer i + 1, position embeddings are exempt."""
+    if not name.startswith(_TRUNK) or "pos_embed" in name:
+        return 1.0
+    block = re.match(r"blocks\.(\d+)\.", name.removeprefix(_TRUNK))
+    layer = int(block[1]) + 1 if block else 0
+    return decay ** (depth + 1 - layer)
+
+
+def split(model: SAM2, params: dict, groups: dict[str, Group]) -> tuple[dict, dict]:
+    """The trained and the still parameters, each a flat dict by published name; `join` puts them together."""
+    flat = traverse_util.flatten_dict(params)
+    paths = {name: entry.path for name, entry in published_names(model).items()}
+    trained = {name: flat[path] for name, path in paths.items() if groups[name].trained}
+    return trained, {name: flat[path] for name, path in paths.items() if not groups[name].trained}
+
+
+def join(model: SAM2, trained: dict, still: dict) -> dict:
+    """The nested parameters of the two flat dicts that `split` makes."""
+    both = {**trained, **still}
+    return traverse_util.unflatten_dict({entry.path: both[name] for name, entry in published_names(model).items()})
+
+
+def schedule(config: OptimizerConfig, steps: int) -> optax.Schedule:
+    """Step, counted from 0, to the fraction of its highest learning rate that every parameter has in it."""
+    warmup, cooldown = config.warmup_steps, config.cooldown_steps
+
+    def fraction(step: jax.Array | int) -> jax.Array:
+        step = jnp.asarray(step, jnp.float32)
+        since_warmup = jnp.maximum(step - warmup, 0)
+        value = jnp.float32(1)
+        if config.schedule == "cosine":
+            wave = (1 + jnp.cos(jnp.pi * jnp.minimum(since_warmup / max(steps - warmup, 1), 1))) / 2
+            value = config.final_fraction + (1 - config.final_fraction) * wave
+        elif config.schedule == "reciprocal_sqrt":
+            value = jax.lax.rsqrt(1 + since_warmup / config.timescale)
+        if warmup:
+            value *= jnp.minimum(step / warmup, 1)
+        if cooldown:
+            value *= jnp.clip((steps - step) / cooldown, 0, 1)
+        return value
+
+    return fraction
+
+
+def make_optimizer(config: OptimizerConfig, steps: int, groups: dict[str, Group]) -> optax.GradientTransformation:
+    """The transformation of gradients into updates, over a flat dict of the trained parameters by published name.
+
+    Clipping sees all of them as one vector. Weight decay is decoupled and, as in PyTorch, grows with the parameter's
+    own learning rate.
+    """
+    groups = {name: group for name, group in groups.items() if group.trained}
+
+    def at_own_rate(updates: dict, _) -> dict:
+        return {name: -groups[name].learning_rate * update for name, update in updates.items()}
+
+    return optax.chain(
+        optax.clip_by_global_norm(config.clip_norm),
+        optax.scale_by_adam(config.beta1, config.beta2, eps=1e-8),
+        optax.add_decayed_weights(config.weight_decay, {name: bool(g.weight_decay) for name, g in groups.items()}),
+        optax.stateless(at_own_rate),
+        optax.scale_by_schedule(schedule(config, steps)),
+    )

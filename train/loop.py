@@ -125,8 +125,8 @@ class _Step:
     number: int
     metrics: dict[str, jax.Array]
     batch: dict
-    began: float  # seconds
-    waited: float  # seconds for its data
+    began: float  # when, by `time.perf_counter`
+    waited: float  # for its data, seconds
 
 
 def _read(step: _Step, metrics: Metrics, workdir: Path) -> None:
@@ -137,7 +137,7 @@ def _read(step: _Step, metrics: Metrics, workdir: Path) -> None:
     """
     values = {name: float(value) for name, value in jax.device_get(step.metrics).items()}
     if math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"]):
-        metrics.add(step.number, values | {"time/step": time.perf_counter() - step.began, "time/data": step.waited})
+        metrics.add(step.number, values | {"time/data": step.waited}, step.began)
         return
     file = workdir / f"not_finite_step_{step.number}_process_{jax.process_index()}.json"
     clips = {name: value.tolist() for name, value in step.batch.items() if name not in _ARRAYS}

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The text of a compiled program, taken apart.
+
+In: what `jax.stages.Compiled.as_text` gives for a TPU. Out: a `Computation` of each name, made of `Instruction`.
+"""
+
+import dataclasses
+import math
+import re
+
+_HEADER = re.compile(r"(ENTRY )?%([\w.\-]+) \(.*\{$")
+_INSTRUCTION = re.compile(r"\s+(ROOT )?%([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\(([^)]*)\)(.*)")
+_CALLED = re.compile(r"(?:calls|to_apply|body|branch_computations|true_computation|false_computation)=(\{[^}]*\}|%\S+)")
+_NAME = re.compile(r"%([\w.\-]+)")
+# A type, its dimensions, and their layout: their order, innermost first, the tiles they are padded to, and the memory.
+_SHAPE = re.compile(r"([a-z]+\d*)\[([\d,]*)\](?:\{([^}]*)\})?")
+_ITEM_BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "s32": 4, "u32": 4, "f32": 4}
+
+
+@dataclasses.dataclass(frozen=True)
+class Instruction:
+    """One line of a computation.
+
+    Attributes:
+        name: its own.
+        type: of its result, with the layout.
+        operation: what it does, such as ``fusion``.
+        operands: the names of its inputs; of a constant or a parameter, its value or number.
+        rest: everything behind the operands.
+    """
+
+    name: str
+    type: str
+    operation: str
+    operands: tuple[str, ...]
+    rest: str
+
+    def called(self) -> list[str]:
+        """The names of the computations that it runs, but for the condition of a loop."""
+        return [name for names in _CALLED.findall(self.rest) for name in _NAME.findall(names)]
+
+    def found(self, pattern: str) -> str:
+        """The group of a pattern in `rest`, or nothing."""
+        match = re.search(pattern, self.rest)
+        return match[1] if match else ""
+
+
+@dataclasses.dataclass
+class Computation:
+    """Instructions by name, the users of each, and which of them are the parameters, in order, and the result."""
+
+    instructions: dict[str, Instruction] = dataclasses.field(default_factory=dict)
+    users: dict[str, list[Instruction]] = dataclasses.field(default_factory=dict)
+    parameters: dict[int, str] = dataclasses.field(default_factory=dict)
+    result: str = ""
+
+    def add(self, instruction: Instruction, is_result: bool) -> None:
+        """Takes in the next line."""
+        self.instructions[instruction.name] = instruction
+        if instruction.operation == "parameter":
+            self.parameters[int(instruction.operands[0])] = instruction.name
+        for operand in set(instruction.operands):
+            self.users.setdefault(operand, []).append(instruction)
+        if is_result:
+            self.result = instruction.name
+
+
+def parse(text: str) -> tuple[dict[str, Computation], str]:
+    """All computations of a program, and the name of the one it begins with."""
+    computations, entry, current = {}, "", Computation()
+    for line in text.splitlines():
+        if header := _HEADER.match(line):
+            current = computations[header[2]] = Computation()
+            entry = header[2] if header[1] else entry
+        elif match := _INSTRUCTION.match(line):
+            root, name, type_, operation, inside, rest = match.groups()
+            operands = _NAME.findall(inside) or [inside]
+            current.add(Instruction(name, type_, operation, tuple(operands), rest), bool(root))
+    return computations, entry
+
+
+def sizes(type_: str) -> list[tuple[int, bool]]:
+    """Of each array of a type: its bytes, with the padding of its layout, and whether it is in HBM."""
+    return [(_size(item, shape, layout), "S(" not in layout) for item, shape, layout in _SHAPE.findall(type_)]
+
+
+def _size(item: str, shape: str, layout: str) -> int:
+    shape = [int(size) for size in shape.split(",") if size]
+    order = [int(axis) for axis in layout.partition(":")[0].split(",") if axis]
+    tile = re.search(r":T\(([\d,]+)\)", layout)
+    for size, axis in zip([int(size) for size in tile[1].split(",")][::-1] if tile else (), order):
+        shape[axis] = -(-shape[axis] // size) * size
+    return math.prod(shape) * _ITEM_BYTES.get(item, 0)

@@ -16,12 +16,11 @@ from rich.table import Table
 
 from scripts.command import console, run
 from scripts.compilations.measure import Measured, measure
-from scripts.compilations.programs import for_tpu, train_steps, video, with_clips
-from scripts.compilations.topology import Chip, open_topology
+from scripts.compilations.programs import check_attention, train_steps, video, with_clips
+from scripts.compilations.topology import Chip, mesh_over, open_topology
 from train.__main__ import load_config
 from train.config import check
 from train.overrides import with_overrides
-from train.sharding import make_mesh
 
 Change = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUE")]
 
@@ -49,9 +48,10 @@ def compile_for_tpu(
         objects: With --task video, how many objects are followed in it.
         json: Print the numbers as JSON.
     """
-    chosen = for_tpu(with_overrides(load_config(config), set))
+    chosen = with_overrides(load_config(config), set)
+    check_attention(chosen)
     devices, chip = open_topology(topology)
-    mesh = make_mesh(chosen.mesh, devices)
+    mesh = mesh_over(devices, chosen.mesh)
     if task == "train":
         if clips_per_chip is not None:
             chosen = with_clips(chosen, clips_per_chip * mesh.size)

@@ -44,17 +44,17 @@ class Program:
     taken: Mapping[tuple[int, ...], float]
 
 
-def for_tpu(config: TrainConfig) -> TrainConfig:
-    """The config with ``attention="auto"`` as a TPU takes it: JAX's backend, which else decides, is the CPU here.
-
-    Raises:
-        ValueError: the attention is one that TPUs do not have.
-    """
+def check_attention(config: TrainConfig) -> None:
+    """Raises `ValueError` where the attention is one that TPUs do not have."""
     if config.model.attention == "cudnn":
         raise ValueError('model.attention is "cudnn", which is for GPUs; expected "auto" or another one.')
+
+
+def _on_tpu(config: TrainConfig, auto: str) -> TrainConfig:
+    """The config with ``attention="auto"`` as a TPU takes it: JAX's backend, which else decides, is the CPU here."""
     if config.model.attention != "auto":
         return config
-    return dataclasses.replace(config, model=change(config.model, attention=BEST_ON_TPU))
+    return dataclasses.replace(config, model=change(config.model, attention=auto))
 
 
 def with_clips(config: TrainConfig, clips: int) -> TrainConfig:
@@ -65,6 +65,8 @@ def with_clips(config: TrainConfig, clips: int) -> TrainConfig:
 
 def train_steps(config: TrainConfig, mesh: Mesh) -> list[Program]:
     """The step of a training, once for each shape of batch that its mixture has."""
+    # The step sets no mesh, and on several devices the kernel needs one.
+    config = _on_tpu(config, BEST_ON_TPU if mesh.size == 1 else "xla")
     model = SAM2(config.model)
     step = make_train_step(model, config, mesh)
     state = abstract_state(model, config.optimizer, config.steps)
@@ -100,14 +102,14 @@ def _clicked(config: TrainConfig, frames: int) -> dict[tuple[int, ...], float]:
 
 
 def video(config: TrainConfig, mesh: Mesh, frames: int, objects: int) -> Program:
-    """`segment_video` of one video for each device.
+    """`segment_video` of one video for each device, called while the mesh is set (`jax.set_mesh`).
 
     Raises:
         ValueError: a video has no frames or no objects.
     """
     if min(frames, objects) < 1:
         raise ValueError(f"A video has frames and objects, but {frames} frames and {objects} objects came.")
-    model, side, videos = SAM2(config.model), config.model.image_size, mesh.size
+    model, side, videos = SAM2(_on_tpu(config, BEST_ON_TPU).model), config.model.image_size, mesh.size
 
     def divided(*shape, dtype=jnp.float32):
         return jax.ShapeDtypeStruct((videos, *shape), dtype, sharding=batch_sharding(mesh))

@@ -311,10 +311,10 @@ def test_what_is_dropped_is_drawn_from_the_key():
     batch, decisions = make_batch([0], 2, 1), decide([MASK, NONE], [False, False])
 
     @compiled
-    def loss(key):
+    def loss(params, key):
         return clip_loss(model, params, batch, decisions, key, USER, WEIGHTS)[0]
 
-    same, again, other = (float(loss(jax.random.key(seed))) for seed in (0, 0, 1))
+    same, again, other = (float(loss(params, jax.random.key(seed))) for seed in (0, 0, 1))
     assert same == again != other
 
 

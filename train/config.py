@@ -88,6 +88,12 @@ def check(config: TrainConfig, mesh: Mesh) -> None:
                 f"data.entries.{number} has clips of {entry.clip.frames} frames, which a model without a memory "
                 "(model.has_memory=false) cannot follow."
             )
+    evaluation = config.evaluation
+    if evaluation and not config.model.has_memory and (evaluation.frames > 1 or evaluation.prompt == "mask"):
+        raise ValueError(
+            f"evaluation has {evaluation.frames} frames and the prompt {evaluation.prompt!r}; expected 1 frame and "
+            "'click' for a model without a memory (model.has_memory=false)."
+        )
 
 
 def check_space(workdir: Path, checkpoint_bytes: int, config: CheckpointConfig) -> None:

@@ -21,7 +21,9 @@ from sam2_jax.evaluation.j_and_f_jit import j_and_f
 from sam2_jax.media import resize_frame, resize_mask
 from sam2_jax.media.overlays import overlay
 from sam2_jax.model import SAM2
+from sam2_jax.model.mask_decoder import take_mask
 from sam2_jax.model.sam2 import enlarge
+from sam2_jax.segmentation import segment_image
 from sam2_jax.tracking import segment_video
 from sam2_jax.types import Label, Prompts
 from train.sharding import batch_sharding, place, replicated
@@ -117,16 +119,19 @@ def _track(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Frames (B, T, S, S, 3), true masks (B, T, O, S, S) -> clicks (B, O, 2), masks (B, T, O, S, S), J (B, T, O)."""
     points, labels = centre_click(truth[:, 0])
-    if prompt == "mask":
-        answer = segment_video(model, params, frames, masks=truth[:, 0].astype(jnp.float32))
-    else:
-        # Behind the click stands a token that is no point, as in training.
-        prompts = Prompts(
-            points=jnp.stack([points, points], -2),
-            labels=jnp.stack([labels, jnp.full_like(labels, Label.NOT_A_POINT)], -1),
-        )
-        answer = segment_video(model, params, frames, prompts)
-    masks = enlarge(answer.logits, truth.shape[-1]) > 0
+    # Behind the click stands a token that is no point, as in training.
+    prompts = Prompts(
+        points=jnp.stack([points, points], -2),
+        labels=jnp.stack([labels, jnp.full_like(labels, Label.NOT_A_POINT)], -1),
+    )
+    given = {"masks": truth[:, 0].astype(jnp.float32)} if prompt == "mask" else {"prompts": prompts}
+    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+        if model.config.has_memory:
+            logits = segment_video(model, params, frames, **given).logits
+        else:
+            answer = segment_image(model, params, frames[:, 0], prompts, True)
+            logits = take_mask(answer.logits, answer.ious.argmax(-1))[:, None]
+    masks = enlarge(logits, truth.shape[-1]) > 0
     overlap, _ = j_and_f(truth, masks)
     return jax.lax.with_sharding_constraint((points, masks, overlap), replicated(mesh))
 

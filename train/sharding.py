@@ -6,7 +6,7 @@ The compiler places everything else, so that no layer of the model says anything
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import jax
 import numpy as np
@@ -31,20 +31,20 @@ class MeshConfig:
     fsdp: int = 1
 
 
-def make_mesh(config: MeshConfig) -> Mesh:
-    """The mesh over all devices of all processes.
+def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """The mesh over all devices of all processes, or over those given.
 
     Raises:
         ValueError: the axes do not multiply to the number of devices.
     """
-    devices = jax.device_count()
-    data = devices // max(config.fsdp, 1) if config.data == -1 else config.data
-    if data * config.fsdp != devices or min(data, config.fsdp) < 1:
+    count = jax.device_count() if devices is None else len(devices)
+    data = count // max(config.fsdp, 1) if config.data == -1 else config.data
+    if data * config.fsdp != count or min(data, config.fsdp) < 1:
         raise ValueError(
-            f"mesh.data={config.data} and mesh.fsdp={config.fsdp} do not make up the {devices} devices there are; "
+            f"mesh.data={config.data} and mesh.fsdp={config.fsdp} do not make up the {count} devices there are; "
             "expected two positive numbers whose product that is, or mesh.data=-1."
         )
-    return jax.make_mesh((data, config.fsdp), AXES, axis_types=(AxisType.Auto,) * 2)
+    return jax.make_mesh((data, config.fsdp), AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -43,7 +43,9 @@ def make_train_step(model: SAM2, config: TrainConfig, mesh: Mesh) -> TrainStep:
 
         def loss(trained: dict, part: Mapping, key: jax.Array) -> tuple[jax.Array, dict]:
             params = join(model, trained, still)
-            return clip_loss(model, params, part, decisions, key, config.user, config.loss, config.rematerialise)
+            # Kernels, which the compiler cannot divide, divide their rows over the mesh that is set.
+            with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+                return clip_loss(model, params, part, decisions, key, config.user, config.loss, config.rematerialise)
 
         gradients, metrics = _gradients(loss, trained, batch, of_model, config.optimizer.microbatches)
         updates, opt_state = optimizer.update(gradients, state.opt_state, trained)

@@ -39,17 +39,44 @@ class DepthwiseConv7x7(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        height, width, channels = x.shape[-3:]
+        channels = x.shape[-1]
         initial = nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=(0, 1), out_axis=(2, 3))
         kernel = self.param("kernel", initial, (7, 7, 1, channels)).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (channels,)).astype(self.dtype)
-        padded = jnp.pad(x, ((0, 0), (3, 3), (3, 3), (0, 0)))
-        shifted = (
-            padded[:, row : row + height, column : column + width] * kernel[row, column, 0]
-            for row in range(7)
-            for column in range(7)
-        )
-        return sum(shifted, bias)
+        return _depthwise(x, kernel[:, :, 0]) + bias
+
+
+@jax.custom_vjp
+def _depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """(B, H, W, C) and (7, 7, C) -> (B, H, W, C)."""
+    height, width = x.shape[1:3]
+    padded = _pad(x)
+    return sum(
+        padded[:, row : row + height, column : column + width] * kernel[row, column]
+        for row in range(7)
+        for column in range(7)
+    )
+
+
+def _pad(x: jax.Array) -> jax.Array:
+    return jnp.pad(x, ((0, 0), (3, 3), (3, 3), (0, 0)))
+
+
+def _depthwise_backward(inputs: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+    x, kernel = inputs
+    height, width, channels = x.shape[1:]
+    padded = _pad(x)
+
+    def of_row(row):
+        rows = jax.lax.dynamic_slice_in_dim(padded, row, height, axis=1)
+        products = (rows[:, :, column : column + width] * gradient for column in range(7))
+        return jnp.stack([product.reshape(-1, channels).sum(0) for product in products])
+
+    # A row of the kernel at a time: 49 sums that are left to the compiler take it several times as long.
+    return _depthwise(gradient, kernel[::-1, ::-1]), jax.lax.map(of_row, jnp.arange(7))
+
+
+_depthwise.defvjp(lambda x, kernel: (_depthwise(x, kernel), (x, kernel)), _depthwise_backward)
 
 
 class FuserLayer(nn.Module):

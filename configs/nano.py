@@ -10,8 +10,6 @@ third of the time, and the last stage is short. On a CPU give each core a device
 again as all cores at one: XLA_FLAGS="--xla_force_host_platform_device_count=2 --xla_cpu_multi_thread_eigen=false".
 """
 
-import dataclasses
-
 from data.augmentation import PICTURE_AUGMENTATION
 from data.config import DataConfig, Entry
 from data.sampling import ClipRule
@@ -44,6 +42,7 @@ NANO = SAM2Config(
 )
 # A small model in few steps needs large ones, and nothing pre-trained to be careful with.
 OPTIMIZER = OptimizerConfig(
+    learning_rate=6e-4,
     image_encoder_learning_rate=None,
     schedule="cosine",
     warmup_steps=200,
@@ -53,15 +52,15 @@ OPTIMIZER = OptimizerConfig(
     clip_norm=1.0,
 )
 # Clicks are most of the cost of a picture, and the first few teach the most.
-USER = SimulatedUser(clicks=3)
+USER = SimulatedUser(clicks=2)
 # Of the decoder's steps nothing is kept: they would take more memory than a CPU's caches have.
 REMATERIALISE = Rematerialise(encoder=False, memory=False)
 HALF = NANO.image_size // 2
 
 
 def pictures(size: int) -> Entry:
-    """Made-up pictures with 8 objects each."""
-    rule = ClipRule(frames=1, objects=8)
+    """Made-up pictures with 8 objects each, the smallest left out: too few pixels to begin with."""
+    rule = ClipRule(frames=1, objects=8, smallest_share=0.0 if size == NANO.image_size else 0.01)
     return Entry(training_pictures(size=size), batch_size=4, clip=rule, augmentation=PICTURE_AUGMENTATION)
 
 
@@ -86,9 +85,7 @@ def get_config(stage: str) -> TrainConfig:
         data=DataConfig(entries=entries, image_size=size, threads=2),
         steps=steps,
         user=USER,
-        optimizer=dataclasses.replace(
-            OPTIMIZER, learning_rate={"pictures": 1e-3, "videos": 8e-4, "full_size": 3e-4}[stage]
-        ),
+        optimizer=OPTIMIZER,
         rematerialise=REMATERIALISE,
         checkpoints=CheckpointConfig(every=500),
         evaluation=evaluation,

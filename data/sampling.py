@@ -21,7 +21,8 @@ class ClipRule:
         frames: T, so many annotated frames that follow each other; 1 for pictures.
         objects: O, at most so many objects, drawn from those in sight on the clip's first frame.
         reverse: the probability that a clip runs backward in time.
-        largest_share: an object that covers more of the first frame than this is not drawn.
+        smallest_share: an object that covers less of the first frame than this is not drawn.
+        largest_share: nor is one that covers more.
         most_edited_half: draw only from the half of the source's objects whose masks people edited on the most
             frames (`most_edited_half`), as the stage with clips of 16 frames does.
     """
@@ -29,6 +30,7 @@ class ClipRule:
     frames: int = 8
     objects: int = 3
     reverse: float = 0.5
+    smallest_share: float = 0.0
     largest_share: float = 1.0
     most_edited_half: bool = False
 
@@ -37,10 +39,10 @@ class ClipRule:
             raise ValueError(
                 f"A clip has at least 1 frame and 1 object, but {self.frames} frames and {self.objects} objects came."
             )
-        if not 0 <= self.reverse <= 1 or not 0 < self.largest_share <= 1:
+        if not 0 <= self.reverse <= 1 or not 0 <= self.smallest_share < self.largest_share <= 1:
             raise ValueError(
-                "reverse is a probability and largest_share a share of the picture above 0 and up to 1, but "
-                f"{self.reverse} and {self.largest_share} came."
+                "reverse is a probability, and smallest_share and largest_share are shares of the picture, from 0 to 1 "
+                f"and in this order, but {self.reverse}, {self.smallest_share} and {self.largest_share} came."
             )
 
 
@@ -144,7 +146,8 @@ def most_edited_half(
 
 
 def _drawable(areas: np.ndarray, video: Video, rule: ClipRule, candidates: Sequence[int] | None) -> np.ndarray:
-    drawable = (areas > 0) & (areas <= rule.largest_share * video.height * video.width)
+    pixels = video.height * video.width
+    drawable = (areas > 0) & (areas >= rule.smallest_share * pixels) & (areas <= rule.largest_share * pixels)
     if candidates is not None:
         drawable &= np.isin(np.arange(len(areas)), candidates)
     return np.flatnonzero(drawable)

@@ -85,12 +85,15 @@ def test_a_video_with_fewer_annotated_frames_has_no_clip():
     assert sample_clip(SOURCE, 2, ClipRule(frames=9), np.random.default_rng(0)).frames[0] in (0, 16)
 
 
-def test_masks_over_most_of_a_picture_are_not_drawn():
+def test_masks_over_most_of_a_picture_and_masks_too_small_are_not_drawn():
     pictures = MemorySource(lengths=(1,), size=(12, 20), objects=6)
     share = pictures.areas(0, 0) / (12 * 20)
-    limit = float(np.sort(share)[-2])
-    clip = sample_clip(pictures, 0, ClipRule(frames=1, objects=64, largest_share=limit), np.random.default_rng(0))
-    assert clip.objects == tuple(np.flatnonzero((share > 0) & (share <= limit)))
+    least, most = (float(np.sort(share[share > 0])[place]) for place in (1, -2))
+    for rule, drawn in (
+        (ClipRule(frames=1, objects=64, largest_share=most), (share > 0) & (share <= most)),
+        (ClipRule(frames=1, objects=64, smallest_share=least), share >= least),
+    ):
+        assert sample_clip(pictures, 0, rule, np.random.default_rng(0)).objects == tuple(np.flatnonzero(drawn))
     assert (PICTURE_RULE.frames, PICTURE_RULE.objects, PICTURE_RULE.largest_share) == (1, 64, 0.9)
 
 
@@ -103,7 +106,9 @@ def test_the_most_edited_half_is_kept_and_no_other():
         most_edited_half(SOURCE)
 
 
-@pytest.mark.parametrize("wrong", [dict(frames=0), dict(objects=0), dict(reverse=1.5), dict(largest_share=0)])
+@pytest.mark.parametrize(
+    "wrong", [dict(frames=0), dict(objects=0), dict(reverse=1.5), dict(largest_share=0), dict(smallest_share=1)]
+)
 def test_rules_that_mean_nothing_are_refused(wrong):
     with pytest.raises(ValueError, match="came"):
         ClipRule(**wrong)

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The experiments of `configs/` are those of the paper and of the released recipe, in every number."""
 
+import jax
 import pytest
 
 from sam2_jax.model import SAM2
 from train.__main__ import load_config
+from train.config import check
 from train.optimizer import parameter_groups, schedule
+from train.sharding import MeshConfig, make_mesh
 
 SIZES = ("tiny", "small", "base_plus", "large")
 
@@ -66,7 +69,12 @@ def test_the_released_recipe_has_its_own_numbers():
     assert config.steps == 2 * 1307 // 8 * 40
 
 
-@pytest.mark.parametrize("experiment", ["finetune_own_folder.py:/data/mine", "overfit_one_clip.py", "nano.py:videos"])
+@pytest.mark.parametrize(
+    "experiment",
+    ["finetune_own_folder.py:/data/mine", "overfit_one_clip.py"]
+    + [f"nano.py:{stage}" for stage in ("pictures", "videos", "full_size")],
+)
 def test_other_experiments_are_configs_too(experiment):
     config = load_config(f"configs/{experiment}")
+    check(config, make_mesh(MeshConfig(), jax.devices()[:1]))
     assert config.model.image_size == config.data.image_size

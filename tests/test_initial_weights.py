@@ -14,6 +14,7 @@ from sam2_jax.checkpoints import CheckpointError, torch_file
 from sam2_jax.checkpoints.names import published_names, to_published
 from sam2_jax.config import change
 from sam2_jax.model import SAM2
+from sam2_jax.model.prompt_encoder import PromptEncoder
 from train.initial import initial_params
 
 TRUNK = "image_encoder.trunk."
@@ -45,6 +46,15 @@ def hiera_state() -> dict[str, np.ndarray]:
 def test_new_weights_come_from_the_seed(new):
     assert equal(initial_params(MODEL, None, seed=3), new)
     assert not equal(initial_params(MODEL, None, seed=4), new)
+
+
+def test_new_prompts_look_where_they_are(new):
+    """Of the keys of all places the one at a click's own place is the nearest to its query."""
+    code = PromptEncoder(MODEL.config).bind({"params": new["sam_prompt_encoder"]}).map_code().reshape(-1, 32)
+    attention = new["sam_mask_decoder"]["transformer"]["layers_0"]["cross_attn_token_to_image"]
+    queries, keys = (code @ attention[name]["kernel"] for name in ("q_proj", "k_proj"))
+    scores = np.asarray(queries @ keys.T)
+    assert (scores.argmax(1) == np.arange(len(code))).mean() > 0.9
 
 
 def test_hieras_encoder_is_taken_and_the_rest_is_new(new, tmp_path):

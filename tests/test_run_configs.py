@@ -7,8 +7,10 @@ import jax
 import pytest
 from tiny_run import get_config
 
+from sam2_jax.config import change
 from train.__main__ import load_config
 from train.config import check, check_space
+from train.evaluation import EvaluationConfig
 from train.overrides import with_overrides
 from train.sharding import MeshConfig, make_mesh
 
@@ -78,6 +80,15 @@ def test_what_does_not_fit_together_is_found_before_anything_is_compiled(text, s
     with pytest.raises(ValueError) as caught:
         check(with_overrides(CONFIG, [text]), make_mesh(MeshConfig()))
     assert str(caught.value).startswith(sentence)
+
+
+def test_a_model_without_a_memory_is_evaluated_on_pictures():
+    pictures = get_config("pictures")
+    config = dataclasses.replace(
+        pictures, model=change(pictures.model, has_memory=False), evaluation=EvaluationConfig("synthetic", frames=2)
+    )
+    with pytest.raises(ValueError, match="evaluation has 2 frames and the prompt 'click'; expected 1 frame"):
+        check(config, make_mesh(MeshConfig()))
 
 
 def test_a_mesh_that_does_not_divide_the_devices_is_refused():

@@ -34,6 +34,8 @@ _FREE = frozenset(
     {"name", "dtype", "attention", "image_size", "drop_path_rate", "memory_attention_dropout"}
     | {"object_pointers", "memory_stride", "attended_prompted_frames"}
 )
+_BETWEEN = re.compile(r"(cross_attn_\w+|final_attn_token_to_image)/k_proj/kernel$")
+_SHARPENED = 4.0
 
 
 def initial_params(model: SAM2, path: str | None, seed: int) -> dict:
@@ -63,7 +65,14 @@ def initial_params(model: SAM2, path: str | None, seed: int) -> dict:
 
 def _new_params(model: SAM2, seed: int) -> dict:
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
-        return jax.tree.map(np.asarray, init_params(model, jax.random.key(seed)))
+        params = jax.tree.map(np.asarray, init_params(model, jax.random.key(seed)))
+    # Where prompts and frame attend to each other, queries and keys begin as one projection, so that a click finds the
+    # place that it is at. Otherwise new weights learn to answer every prompt alike first, and hardly unlearn that.
+    flat = traverse_util.flatten_dict(params)
+    for path in flat:
+        if path[0] == "sam_mask_decoder" and _BETWEEN.search("/".join(path)):
+            flat[path] = _SHARPENED * flat[(*path[:-2], "q_proj", "kernel")]
+    return traverse_util.unflatten_dict(flat)
 
 
 def differences(found: SAM2Config, wanted: SAM2Config) -> str:

@@ -9,6 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from sam2_jax.model.layers import dense
+
 # What `blocked` holds at once: 2**20 scores in float32 are 4 MB, about a core's share of the cache.
 _SCORES_AT_ONCE = 2**20
 _KEYS_AT_ONCE = 256
@@ -177,10 +179,10 @@ class Attention(nn.Module):
     implementation: str
 
     def setup(self):
-        self.q_proj = nn.Dense(self.internal_dim, dtype=self.dtype)
-        self.k_proj = nn.Dense(self.internal_dim, dtype=self.dtype)
-        self.v_proj = nn.Dense(self.internal_dim, dtype=self.dtype)
-        self.out_proj = nn.Dense(self.dim, dtype=self.dtype)
+        self.q_proj = dense(self.internal_dim, self.dtype)
+        self.k_proj = dense(self.internal_dim, self.dtype)
+        self.v_proj = dense(self.internal_dim, self.dtype)
+        self.out_proj = dense(self.dim, self.dtype)
 
     def __call__(self, queries: jax.Array, keys: jax.Array, values: jax.Array, valid: jax.Array | None = None):
         """(B, Nq, C), (B, Nk, C), (B, Nk, C), and valid keys (B, Nk) -> (B, Nq, `dim`)."""

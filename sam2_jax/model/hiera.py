@@ -12,7 +12,7 @@ import numpy as np
 
 from sam2_jax.config import SAM2Config
 from sam2_jax.model.attention import attention, largest_divisor, walks_in_blocks
-from sam2_jax.model.layers import MLP, LayerNorm, conv, gelu
+from sam2_jax.model.layers import MLP, LayerNorm, conv, dense, gelu
 
 # Tokens of a strip of windows. Their hidden activations take a few megabytes: about a core's share of the cache.
 _TOKENS_AT_ONCE = 2048
@@ -38,8 +38,8 @@ class MultiScaleAttention(nn.Module):
     implementation: str
 
     def setup(self):
-        self.qkv = nn.Dense(3 * self.dim, dtype=self.dtype)
-        self.proj = nn.Dense(self.dim, dtype=self.dtype)
+        self.qkv = dense(3 * self.dim, self.dtype)
+        self.proj = dense(self.dim, self.dtype)
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """(B, H, W, C) -> (B, H, W, `dim`), or half the height and width where queries are pooled."""
@@ -90,7 +90,7 @@ class Block(nn.Module):
         self.norm2 = LayerNorm(1e-6, self.dtype)
         self.mlp = MLP((4 * self.dim, self.dim), self.dtype, gelu)
         if self.dim != self.dim_in:
-            self.proj = nn.Dense(self.dim, dtype=self.dtype)
+            self.proj = dense(self.dim, self.dtype)
 
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         rows = self._rows_at_once(*x.shape[1:3])

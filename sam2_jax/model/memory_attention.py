@@ -11,7 +11,7 @@ import numpy as np
 
 from sam2_jax.config import SAM2Config
 from sam2_jax.model.attention import attention
-from sam2_jax.model.layers import LayerNorm
+from sam2_jax.model.layers import LayerNorm, dense
 from sam2_jax.model.position import rotary_table, rotate
 
 
@@ -22,10 +22,10 @@ class RotaryAttention(nn.Module):
 
     def setup(self):
         dim, dtype = self.config.hidden_dim, jnp.dtype(self.config.dtype)
-        self.q_proj = nn.Dense(dim, dtype=dtype)
-        self.k_proj = nn.Dense(dim, dtype=dtype)
-        self.v_proj = nn.Dense(dim, dtype=dtype)
-        self.out_proj = nn.Dense(dim, dtype=dtype)
+        self.q_proj = dense(dim, dtype)
+        self.k_proj = dense(dim, dtype)
+        self.v_proj = dense(dim, dtype)
+        self.out_proj = dense(dim, dtype)
 
     def __call__(
         self,
@@ -67,8 +67,8 @@ class MemoryAttentionLayer(nn.Module):
         config, dtype = self.config, jnp.dtype(self.config.dtype)
         self.self_attn = RotaryAttention(config)
         self.cross_attn_image = RotaryAttention(config)
-        self.linear1 = nn.Dense(config.memory_attention_mlp_dim, dtype=dtype)
-        self.linear2 = nn.Dense(config.hidden_dim, dtype=dtype)
+        self.linear1 = dense(config.memory_attention_mlp_dim, dtype)
+        self.linear2 = dense(config.hidden_dim, dtype)
         self.norm1, self.norm2, self.norm3 = (LayerNorm(1e-5, dtype) for _ in range(3))
         self.dropout = nn.Dropout(config.memory_attention_dropout)
 

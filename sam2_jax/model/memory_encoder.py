@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from sam2_jax.config import SAM2Config
-from sam2_jax.model.layers import LayerNorm, conv, gelu
+from sam2_jax.model.layers import LayerNorm, conv, dense, gelu
 
 
 class MaskDownsampler(nn.Module):
@@ -40,7 +40,7 @@ class DepthwiseConv7x7(nn.Module):
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         channels = x.shape[-1]
-        initial = nn.initializers.variance_scaling(1.0, "fan_in", "normal", in_axis=(0, 1), out_axis=(2, 3))
+        initial = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform", in_axis=(0, 1), out_axis=(2, 3))
         kernel = self.param("kernel", initial, (7, 7, 1, channels)).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (channels,)).astype(self.dtype)
         return _depthwise(x, kernel[:, :, 0]) + bias
@@ -88,8 +88,8 @@ class FuserLayer(nn.Module):
     def setup(self):
         self.dwconv = DepthwiseConv7x7(self.dtype)
         self.norm = LayerNorm(1e-6, self.dtype)
-        self.pwconv1 = nn.Dense(4 * self.dim, dtype=self.dtype)
-        self.pwconv2 = nn.Dense(self.dim, dtype=self.dtype)
+        self.pwconv1 = dense(4 * self.dim, self.dtype)
+        self.pwconv2 = dense(self.dim, self.dtype)
         self.gamma = self.param("gamma", nn.initializers.constant(1e-6), (self.dim,))
 
     def __call__(self, x: jax.Array) -> jax.Array:

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 
 from sam2_jax.config import SAM2Config
 from sam2_jax.memory_bank import Recollection
-from sam2_jax.model.layers import MLP, conv
+from sam2_jax.model.layers import MLP, conv, dense
 from sam2_jax.model.mask_decoder import MaskDecoder, best_ambiguous, clear_mask, take_mask
 from sam2_jax.model.memory_attention import MemoryAttention
 from sam2_jax.model.memory_encoder import MemoryEncoder
@@ -53,7 +53,7 @@ class SAM2(nn.Module):
         if config.occlusion_embedding:
             self.no_obj_embed_spatial = self.param("no_obj_embed_spatial", small, (1, memory_dim))
         if config.pointer_temporal_codes:
-            self.obj_ptr_tpos_proj = nn.Dense(memory_dim, dtype=dtype)
+            self.obj_ptr_tpos_proj = dense(memory_dim, dtype)
 
     def encode_frames(self, pictures: jax.Array, train: bool = False, rematerialise: bool = False) -> FrameFeatures:
         """Normalised pictures (B, S, S, 3) -> their features, not yet conditioned on any memory.

@@ -6,8 +6,7 @@
     python -m train configs/nano.py:full_size --workdir DIR/full_size --set init_from=DIR/videos/checkpoints/4000
 
 Pictures come first, without a memory, and then clips, as in the paper; both at half the size, where a step takes a
-third of the time, and the last stage is short. On a CPU give each core a device of its own, which is half as fast
-again as all cores at one: XLA_FLAGS="--xla_force_host_platform_device_count=2 --xla_cpu_multi_thread_eigen=false".
+third of the time, and the last stage is short.
 """
 
 from data.augmentation import PICTURE_AUGMENTATION

@@ -14,6 +14,7 @@ from sam2_jax.checkpoints import CheckpointError, torch_file
 from sam2_jax.checkpoints.names import published_names, to_published
 from sam2_jax.config import change
 from sam2_jax.model import SAM2
+from sam2_jax.model.position import rotary_table, rotate
 from sam2_jax.model.prompt_encoder import PromptEncoder
 from train.initial import initial_params
 
@@ -55,6 +56,14 @@ def test_new_prompts_look_where_they_are(new):
     queries, keys = (code @ attention[name]["kernel"] for name in ("q_proj", "k_proj"))
     scores = np.asarray(queries @ keys.T)
     assert (scores.argmax(1) == np.arange(len(code))).mean() > 0.9
+
+
+def test_new_memories_are_read_near_where_they_are(new):
+    attention = new["memory_attention"]["layers_0"]["cross_attn_image"]
+    cosines, sines = rotary_table(4, 4, MODEL.config.hidden_dim)
+    queries, keys = (rotate(np.tile(attention[name]["bias"], (16, 1)), cosines, sines) for name in ("q_proj", "k_proj"))
+    scores = np.asarray(queries @ keys.T)
+    assert (scores.argmax(1) == np.arange(16)).all() and scores[5, 6] > scores[5, 7]
 
 
 def test_hieras_encoder_is_taken_and_the_rest_is_new(new, tmp_path):

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from rule_weights import draw
@@ -13,10 +14,10 @@ from safetensors.numpy import save_file
 from small import SMALL, rule_state, small_model
 
 import sam2_jax
-from sam2_jax.checkpoints import torch_file
+from sam2_jax.checkpoints import one_file, torch_file
 from sam2_jax.checkpoints.names import from_published, published_names, to_published
 from sam2_jax.checkpoints.transformers_names import config_from_transformers, to_published_names
-from sam2_jax.config import PUBLISHED
+from sam2_jax.config import PUBLISHED, change
 from sam2_jax.model import SAM2
 
 with gzip.open(Path(__file__).parent / "recorded" / "names.json.gz") as file:
@@ -47,6 +48,30 @@ def test_published_weights_come_back_bit_for_bit(name, tmp_path):
     back = torch_file.read(tmp_path / "back.pt")
     assert back.keys() == state.keys()
     assert all(np.array_equal(back[tensor].view(np.int32), state[tensor].view(np.int32)) for tensor in state)
+
+
+def test_one_small_file_holds_the_model_and_its_config(tmp_path):
+    model, params = small_model()
+    one_file.write(tmp_path / "small.safetensors", model, params)
+    found, back = sam2_jax.load(tmp_path / "small.safetensors")
+    assert found == model
+    assert same(back, jax.tree.map(lambda x: x.astype(jnp.bfloat16).astype(jnp.float32), params))
+    smaller, _ = sam2_jax.load(tmp_path / "small.safetensors", image_size=32)
+    assert smaller.config == change(model.config, image_size=32)
+
+
+def test_a_bundled_name_gives_way_to_a_path_that_is_so_called(tmp_path, monkeypatch):
+    model, params = small_model()
+    monkeypatch.setattr(one_file, "BUNDLED", tmp_path / "bundled")
+    one_file.BUNDLED.mkdir()
+    one_file.write(one_file.BUNDLED / "mine.safetensors", model, params)
+    monkeypatch.chdir(tmp_path)
+    assert sam2_jax.load("mine")[0] == model
+    Path("mine").mkdir()
+    with pytest.raises(sam2_jax.CheckpointError, match="mine holds neither"):
+        sam2_jax.load("mine")
+    with pytest.raises(FileNotFoundError, match="absent does not exist"):
+        sam2_jax.load("absent")
 
 
 def transformers_state(kind: str) -> dict[str, np.ndarray]:

@@ -34,8 +34,12 @@ _FREE = frozenset(
     {"name", "dtype", "attention", "image_size", "drop_path_rate", "memory_attention_dropout"}
     | {"object_pointers", "memory_stride", "attended_prompted_frames"}
 )
-_BETWEEN = re.compile(r"(cross_attn_\w+|final_attn_token_to_image)/k_proj/kernel$")
-_SHARPENED = 4.0
+# New weights answer every prompt alike at first, and read all of a memory alike, and hardly unlearn it. So they begin with
+# a sense of place. Between prompts and frame, queries and keys begin as one projection: a click finds where it is. Between
+# frame and memories both begin with a constant, which the rotary code turns into nearness.
+_PROMPTED_KEYS = re.compile(r"sam_mask_decoder/.*(cross_attn_\w+|final_attn_token_to_image)/k_proj/kernel$")
+_PLACES = re.compile(r"memory_attention/layers_\d+/cross_attn_image/[qk]_proj/bias$")
+_SHARPENED, _NEAR = 4.0, 1.4
 
 
 def initial_params(model: SAM2, path: str | None, seed: int) -> dict:
@@ -66,12 +70,13 @@ def initial_params(model: SAM2, path: str | None, seed: int) -> dict:
 def _new_params(model: SAM2, seed: int) -> dict:
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         params = jax.tree.map(np.asarray, init_params(model, jax.random.key(seed)))
-    # Where prompts and frame attend to each other, queries and keys begin as one projection, so that a click finds the
-    # place that it is at. Otherwise new weights learn to answer every prompt alike first, and hardly unlearn that.
     flat = traverse_util.flatten_dict(params)
     for path in flat:
-        if path[0] == "sam_mask_decoder" and _BETWEEN.search("/".join(path)):
+        name = "/".join(path)
+        if _PROMPTED_KEYS.match(name):
             flat[path] = _SHARPENED * flat[(*path[:-2], "q_proj", "kernel")]
+        elif _PLACES.match(name):
+            flat[path] = np.full_like(flat[path], _NEAR)
     return traverse_util.unflatten_dict(flat)
 
 

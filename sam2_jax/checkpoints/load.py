@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Weights in and out: `load` finds out what a path holds, `export_torch` writes the published layout.
 
-In: a published `.pt`, transformers' safetensors (a file, a folder, shards), an Orbax directory.
-Out: a model and its parameters.
+In: a published `.pt`, safetensors of transformers (a file, a folder, shards) or of ours, an Orbax directory, or the
+name of a model that comes with the package. Out: a model and its parameters.
 """
 
 import json
@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from sam2_jax.checkpoints import orbax, torch_file, transformers_names
+from sam2_jax.checkpoints import one_file, orbax, torch_file, transformers_names
 from sam2_jax.checkpoints.error import CheckpointError
 from sam2_jax.checkpoints.names import from_published, to_published
 from sam2_jax.config import PUBLISHED, SAM2Config, change, published_name
@@ -29,8 +29,9 @@ def load(
     """Reads a checkpoint of any known kind.
 
     Args:
-        path: the file or directory. Which of the eight published models it holds is found out from its tensors, from
-            its ``config.json``, or from the config that an Orbax directory carries.
+        path: the file or directory, or the name of a model that comes with the package. Which of the eight published
+            models a file holds is found out from its tensors, from its ``config.json``, or from the config that an
+            Orbax directory or a file of `one_file` carries.
         image_size: side of the square input, any multiple of 32; None for the model's own.
         dtype: ``float32`` or ``bfloat16`` to compute in; parameters stay float32. None for the model's own.
         **config_overrides: further fields of `SAM2Config`. For weights of no published shape, give all that differs
@@ -48,7 +49,7 @@ def load(
     """
     overrides = dict(config_overrides)
     overrides.update({k: v for k, v in (("image_size", image_size), ("dtype", dtype)) if v is not None})
-    path = Path(path)
+    path = one_file.find_bundled(path)
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; {_EXPECTED}.{_where_to_get(path)}")
     if orbax.is_orbax(path):
@@ -78,6 +79,8 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], SAM2Config | None]:
     elif path.name.endswith(".safetensors.index.json"):
         files = _shards(path)
     elif path.suffix == ".safetensors":
+        if config := one_file.read_config(path):
+            return _read_safetensors(path), config
         files = [path]
     else:
         raise CheckpointError(f"{path} is of no known kind; {_EXPECTED}")

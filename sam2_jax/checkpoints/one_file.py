@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A model in one small file: safetensors in bfloat16 under the published names, with the model's config in its header.
+
+In and out: a model and its parameters. The weights that come with the package are such files, in ``sam2_jax/bundled/``.
+"""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import jax.numpy as jnp
+from safetensors import SafetensorError, safe_open
+from safetensors.flax import save
+
+from sam2_jax.checkpoints.error import CheckpointError
+from sam2_jax.checkpoints.names import to_published
+from sam2_jax.config import SAM2Config, change
+from sam2_jax.media.files import replacing
+from sam2_jax.model import SAM2
+
+BUNDLED = Path(__file__).parents[1] / "bundled"
+_CONFIG = "sam2_config"
+
+
+def write(path: str | os.PathLike, model: SAM2, params: dict) -> None:
+    """Writes the file; half the size of the parameters, which lose what bfloat16 does not hold."""
+    state = {name: jnp.asarray(tensor, jnp.bfloat16) for name, tensor in to_published(model, params).items()}
+    with replacing(Path(path)) as file:
+        file.write(save(state, {_CONFIG: json.dumps(dataclasses.asdict(model.config))}))
+
+
+def read_config(path: Path) -> SAM2Config | None:
+    """The config in the header of a safetensors file; None where there is none.
+
+    Raises:
+        CheckpointError: the header is damaged, or its config is of another version.
+    """
+    try:
+        with safe_open(path, framework="flax") as file:
+            metadata = file.metadata() or {}
+        fields = json.loads(metadata[_CONFIG]) if _CONFIG in metadata else None
+        return None if fields is None else change(SAM2Config(), **fields)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} holds a config of another version: {error}") from None
+
+
+def find_bundled(name: str | os.PathLike) -> Path:
+    """The file of a bundled name, such as ``nano``; the path itself for all others, and where a path is so called."""
+    file = BUNDLED / f"{name}.safetensors"
+    return file if len(Path(name).parts) == 1 and file.exists() and not Path(name).exists() else Path(name)

@@ -34,9 +34,9 @@ _FREE = frozenset(
     {"name", "dtype", "attention", "image_size", "drop_path_rate", "memory_attention_dropout"}
     | {"object_pointers", "memory_stride", "attended_prompted_frames"}
 )
-# New weights answer every prompt alike at first, and read all of a memory alike, and hardly unlearn it. So they begin with
-# a sense of place. Between prompts and frame, queries and keys begin as one projection: a click finds where it is. Between
-# frame and memories both begin with a constant, which the rotary code turns into nearness.
+# New weights answer every prompt alike at first, and read all of a memory alike, and hardly unlearn it. So they begin
+# with a sense of place. Between prompts and frame, queries and keys begin as one projection: a click finds where it is.
+# Between frame and memories both begin with a constant, which the rotary code turns into nearness.
 _PROMPTED_KEYS = re.compile(r"sam_mask_decoder/.*(cross_attn_\w+|final_attn_token_to_image)/k_proj/kernel$")
 _PLACES = re.compile(r"memory_attention/layers_\d+/cross_attn_image/[qk]_proj/bias$")
 _SHARPENED, _NEAR = 4.0, 1.4

@@ -27,6 +27,9 @@ from sam2_jax.model import SAM2
 from sam2_jax.predictors import SAM2ImagePredictor, SAM2VideoPredictor
 
 CLICKS = 3
+# Objects together and one by one are summed in another order. Memories are bfloat16, and one that rounds the other way
+# moves the logits after it by some 5e-4.
+ROUNDING = 2e-3
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def test_offline_is_the_plain_loop(model_and_params, clip):
         plain = PlainLoop(predictor, clip, place)
         expected = plain.offline(rounds, CLICKS)
         assert session.prompted()[place] == plain.prompted
-        np.testing.assert_allclose(np.stack(ours)[:, :, place], expected, atol=1e-4)
+        np.testing.assert_allclose(np.stack(ours)[:, :, place], expected, atol=ROUNDING)
 
 
 def test_online_is_the_plain_loop(model_and_params, clip):
@@ -63,7 +66,7 @@ def test_online_is_the_plain_loop(model_and_params, clip):
     predictor = SAM2VideoPredictor(*model_and_params, fill_hole_area=0)
     for place in range(len(clip.objects)):
         plain = PlainLoop(predictor, clip, place)
-        np.testing.assert_allclose(ours[:, place], plain.online(0.75, budget, CLICKS), atol=1e-4)
+        np.testing.assert_allclose(ours[:, place], plain.online(0.75, budget, CLICKS), atol=ROUNDING)
         assert session.prompted()[place] == plain.prompted
     assert any(len(frames) == budget for frames in session.prompted())
 
@@ -112,7 +115,7 @@ def test_many_objects_are_carried_as_few(model_and_params, clip, monkeypatch):
     together = masks(ModelSession(*model_and_params, clip))
     monkeypatch.setattr("sam2_jax.evaluation.model_session.OBJECTS_AT_ONCE", 1)
     in_groups = ModelSession(*model_and_params, clip, one_pass=True)
-    np.testing.assert_allclose(masks(in_groups), together, atol=1e-4)
+    np.testing.assert_allclose(masks(in_groups), together, atol=ROUNDING)
     in_groups.click(np.full(3, NEVER), 1)
     assert in_groups.prompted() == [[0], [0], [3]]
 

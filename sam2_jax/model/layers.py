@@ -78,8 +78,6 @@ def conv(features: int, kernel_size: int, dtype: jnp.dtype, stride: int = 1, pad
 
 def _convolve(x: jax.Array, kernel: jax.Array, strides, padding, **_) -> jax.Array:
     """(B, H, W, C) and (k, k, C, D) -> (B, H', W', D); backwards on a CPU it is a matrix product, which is faster."""
-    if kernel.shape[:2] == (1, 1):
-        return x @ kernel[0, 0]
     return _convolution(x, kernel, strides[0], padding[0][0])
 
 

@@ -43,26 +43,27 @@ class DepthwiseConv7x7(nn.Module):
         initial = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform", in_axis=(0, 1), out_axis=(2, 3))
         kernel = self.param("kernel", initial, (7, 7, 1, channels)).astype(self.dtype)
         bias = self.param("bias", nn.initializers.zeros, (channels,)).astype(self.dtype)
-        return _depthwise(x, kernel[:, :, 0]) + bias
+        return _depthwise(x, kernel[:, :, 0], bias)
 
 
 @jax.custom_vjp
-def _depthwise(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """(B, H, W, C) and (7, 7, C) -> (B, H, W, C)."""
+def _depthwise(x: jax.Array, kernel: jax.Array, bias: jax.Array) -> jax.Array:
+    """(B, H, W, C), (7, 7, C) and (C) -> (B, H, W, C)."""
     height, width = x.shape[1:3]
     padded = _pad(x)
-    return sum(
+    shifted = (
         padded[:, row : row + height, column : column + width] * kernel[row, column]
         for row in range(7)
         for column in range(7)
     )
+    return sum(shifted, bias)
 
 
 def _pad(x: jax.Array) -> jax.Array:
     return jnp.pad(x, ((0, 0), (3, 3), (3, 3), (0, 0)))
 
 
-def _depthwise_backward(inputs: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _depthwise_backward(inputs: tuple, gradient: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
     x, kernel = inputs
     height, width, channels = x.shape[1:]
     padded = _pad(x)
@@ -72,11 +73,13 @@ def _depthwise_backward(inputs: tuple, gradient: jax.Array) -> tuple[jax.Array, 
         products = (rows[:, :, column : column + width] * gradient for column in range(7))
         return jnp.stack([product.reshape(-1, channels).sum(0) for product in products])
 
+    of_bias = gradient.sum((0, 1, 2))
+    of_x = _depthwise(gradient, kernel[::-1, ::-1], jnp.zeros_like(of_bias))
     # A row of the kernel at a time: 49 sums that are left to the compiler take it several times as long.
-    return _depthwise(gradient, kernel[::-1, ::-1]), jax.lax.map(of_row, jnp.arange(7))
+    return of_x, jax.lax.map(of_row, jnp.arange(7)), of_bias
 
 
-_depthwise.defvjp(lambda x, kernel: (_depthwise(x, kernel), (x, kernel)), _depthwise_backward)
+_depthwise.defvjp(lambda x, kernel, bias: (_depthwise(x, kernel, bias), (x, kernel)), _depthwise_backward)
 
 
 class FuserLayer(nn.Module):

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from sam2_jax.checkpoints import one_file, orbax, torch_file, transformers_names
 from sam2_jax.checkpoints.error import CheckpointError
@@ -70,7 +69,7 @@ def export_torch(path: str | os.PathLike, model: SAM2, params: dict) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], SAM2Config | None]:
-    """A state dict, and a config where one lies beside it."""
+    """A state dict, and a config where one lies in it or beside it."""
     folder = path if path.is_dir() else path.parent
     if path.suffix in (".pt", ".pth"):
         return torch_file.read(path), None
@@ -79,18 +78,17 @@ def _read(path: Path) -> tuple[dict[str, np.ndarray], SAM2Config | None]:
     elif path.name.endswith(".safetensors.index.json"):
         files = _shards(path)
     elif path.suffix == ".safetensors":
-        if config := one_file.read_config(path):
-            return _read_safetensors(path), config
         files = [path]
     else:
         raise CheckpointError(f"{path} is of no known kind; {_EXPECTED}")
-    state = {}
+    state, config = {}, None
     for file in files:
-        state |= _read_safetensors(file)
+        tensors, config = one_file.read(file)
+        state |= tensors
     config_file = folder / "config.json"
     if transformers_names.is_transformers(state) and config_file.exists():
-        return state, transformers_names.config_from_transformers(_read_json(config_file))
-    return state, None
+        config = transformers_names.config_from_transformers(_read_json(config_file))
+    return state, config
 
 
 def _safetensors_of(folder: Path) -> list[Path]:
@@ -120,14 +118,6 @@ def _read_json(path: Path) -> dict:
     if not isinstance(value, dict):
         raise CheckpointError(f"{path} holds a JSON {type(value).__name__}; expected an object")
     return value
-
-
-def _read_safetensors(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with safe_open(path, framework="flax") as file:
-            return {name: np.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from None
 
 
 def _recognise(state: Mapping[str, np.ndarray], overrides: Mapping, path: Path) -> SAM2Config:

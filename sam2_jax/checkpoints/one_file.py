@@ -10,41 +10,46 @@ import os
 from pathlib import Path
 
 import jax.numpy as jnp
+import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.flax import save
 
+from sam2_jax.checkpoints.carried_config import KEY, carried_config
 from sam2_jax.checkpoints.error import CheckpointError
 from sam2_jax.checkpoints.names import to_published
-from sam2_jax.config import SAM2Config, change
+from sam2_jax.config import SAM2Config
 from sam2_jax.media.files import replacing
 from sam2_jax.model import SAM2
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
-_CONFIG = "sam2_config"
 
 
 def write(path: str | os.PathLike, model: SAM2, params: dict) -> None:
     """Writes the file; half the size of the parameters, which lose what bfloat16 does not hold."""
     state = {name: jnp.asarray(tensor, jnp.bfloat16) for name, tensor in to_published(model, params).items()}
     with replacing(Path(path)) as file:
-        file.write(save(state, {_CONFIG: json.dumps(dataclasses.asdict(model.config))}))
+        file.write(save(state, {KEY: json.dumps(dataclasses.asdict(model.config))}))
 
 
-def read_config(path: Path) -> SAM2Config | None:
-    """The config in the header of a safetensors file; None where there is none.
+def read(path: Path) -> tuple[dict[str, np.ndarray], SAM2Config | None]:
+    """The tensors of any safetensors file, and the config in its header; None where there is none.
 
     Raises:
-        CheckpointError: the header is damaged, or its config is of another version.
+        CheckpointError: the file is damaged, or its config is of another version.
     """
     try:
         with safe_open(path, framework="flax") as file:
             metadata = file.metadata() or {}
-        fields = json.loads(metadata[_CONFIG]) if _CONFIG in metadata else None
-        return None if fields is None else change(SAM2Config(), **fields)
+            state = {name: np.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is not a readable safetensors file: {error}") from None
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} holds a config of another version: {error}") from None
+    if KEY not in metadata:
+        return state, None
+    try:
+        fields = json.loads(metadata[KEY])
+    except ValueError as error:
+        raise CheckpointError(f"{path} holds a config that is not valid JSON: {error}") from None
+    return state, carried_config(fields, path)
 
 
 def find_bundled(name: str | os.PathLike) -> Path:

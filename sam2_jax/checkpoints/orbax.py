@@ -13,12 +13,12 @@ from pathlib import Path
 import jax
 from orbax.checkpoint import v1 as ocp
 
+from sam2_jax.checkpoints.carried_config import KEY, carried_config
 from sam2_jax.checkpoints.error import CheckpointError
-from sam2_jax.config import SAM2Config, change
+from sam2_jax.config import SAM2Config
 from sam2_jax.model import SAM2, abstract_params
 
 _ITEM = "params"
-_CONFIG = "sam2_config"
 
 
 def save(directory: str | os.PathLike, model: SAM2, params: dict) -> None:
@@ -30,7 +30,7 @@ def save(directory: str | os.PathLike, model: SAM2, params: dict) -> None:
     path = Path(directory).absolute()
     if path.exists():
         raise FileExistsError(f"{path} exists already; a checkpoint is written to a directory of its own.")
-    metadata = {_CONFIG: dataclasses.asdict(model.config)}
+    metadata = {KEY: dataclasses.asdict(model.config)}
     ocp.save_checkpointables(path, {_ITEM: params}, custom_metadata=metadata)
 
 
@@ -50,14 +50,11 @@ def load(path: Path) -> tuple[SAM2Config, dict]:
         metadata = ocp.checkpointables_metadata(path).custom_metadata or {}
     except Exception as error:  # Orbax raises what its storage raises
         raise CheckpointError(f"{path} is not a readable Orbax checkpoint: {_first_line(error)}") from error
-    if _CONFIG not in metadata:
+    if KEY not in metadata:
         raise CheckpointError(
             f"{path} is an Orbax checkpoint without a SAM 2 config; expected one that this project wrote"
         )
-    try:
-        config = change(SAM2Config(), **metadata[_CONFIG])
-    except (TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} holds a config of another version: {error}") from None
+    config = carried_config(metadata[KEY], path)
     device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     wanted = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), abstract_params(SAM2(config))

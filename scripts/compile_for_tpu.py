@@ -17,10 +17,11 @@ from rich.table import Table
 from scripts.command import console, run
 from scripts.compilations.measure import Measured, measure
 from scripts.compilations.programs import check_attention, train_steps, video, with_clips
-from scripts.compilations.topology import Chip, mesh_over, open_topology
+from scripts.compilations.topology import Chip, open_topology
 from train.__main__ import load_config
 from train.config import check
 from train.overrides import with_overrides
+from train.sharding import make_mesh
 
 Change = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUE")]
 
@@ -51,7 +52,7 @@ def compile_for_tpu(
     chosen = with_overrides(load_config(config), set)
     check_attention(chosen)
     devices, chip = open_topology(topology)
-    mesh = mesh_over(devices, chosen.mesh)
+    mesh = make_mesh(chosen.mesh, devices)
     if task == "train":
         if clips_per_chip is not None:
             chosen = with_clips(chosen, clips_per_chip * mesh.size)

@@ -50,11 +50,11 @@ def check_attention(config: TrainConfig) -> None:
         raise ValueError('model.attention is "cudnn", which is for GPUs; expected "auto" or another one.')
 
 
-def _on_tpu(config: TrainConfig, auto: str) -> TrainConfig:
+def _on_tpu(config: TrainConfig) -> TrainConfig:
     """The config with ``attention="auto"`` as a TPU takes it: JAX's backend, which else decides, is the CPU here."""
     if config.model.attention != "auto":
         return config
-    return dataclasses.replace(config, model=change(config.model, attention=auto))
+    return dataclasses.replace(config, model=change(config.model, attention=BEST_ON_TPU))
 
 
 def with_clips(config: TrainConfig, clips: int) -> TrainConfig:
@@ -65,8 +65,7 @@ def with_clips(config: TrainConfig, clips: int) -> TrainConfig:
 
 def train_steps(config: TrainConfig, mesh: Mesh) -> list[Program]:
     """The step of a training, once for each shape of batch that its mixture has."""
-    # The step sets no mesh, and on several devices the kernel needs one.
-    config = _on_tpu(config, BEST_ON_TPU if mesh.size == 1 else "xla")
+    config = _on_tpu(config)
     model = SAM2(config.model)
     step = make_train_step(model, config, mesh)
     state = abstract_state(model, config.optimizer, config.steps)
@@ -109,7 +108,7 @@ def video(config: TrainConfig, mesh: Mesh, frames: int, objects: int) -> Program
     """
     if min(frames, objects) < 1:
         raise ValueError(f"A video has frames and objects, but {frames} frames and {objects} objects came.")
-    model, side, videos = SAM2(_on_tpu(config, BEST_ON_TPU).model), config.model.image_size, mesh.size
+    model, side, videos = SAM2(_on_tpu(config).model), config.model.image_size, mesh.size
 
     def divided(*shape, dtype=jnp.float32):
         return jax.ShapeDtypeStruct((videos, *shape), dtype, sharding=batch_sharding(mesh))

@@ -12,9 +12,6 @@ import re
 
 import jax
 from jax.experimental import topologies
-from jax.sharding import AxisType, Mesh
-
-from train.sharding import AXES, MeshConfig
 
 _GIB = 2**30
 # The compiler is not to look for a TPU and its hosts, nor to mind that another process uses one, or compiles too.
@@ -77,21 +74,6 @@ def open_topology(topology: str) -> tuple[list[jax.Device], Chip]:
         return topologies.get_topology_desc(topology, "tpu", **options).devices, chip
     except jax.errors.JaxRuntimeError as error:
         raise ValueError(f"{topology!r} is no topology that the compiler knows: {_sentence(error)}") from None
-
-
-def mesh_over(devices: list[jax.Device], config: MeshConfig) -> Mesh:
-    """What `train.sharding.make_mesh` makes of the devices that are here.
-
-    Raises:
-        ValueError: the axes do not multiply to the number of devices.
-    """
-    data = len(devices) // max(config.fsdp, 1) if config.data == -1 else config.data
-    if data * config.fsdp != len(devices) or min(data, config.fsdp) < 1:
-        raise ValueError(
-            f"mesh.data={config.data} and mesh.fsdp={config.fsdp} do not make up the {len(devices)} devices of the "
-            "topology; expected two positive numbers whose product that is, or mesh.data=-1."
-        )
-    return jax.make_mesh((data, config.fsdp), AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
 
 
 def _find_compiler() -> None:

@@ -31,9 +31,7 @@ def get_config() -> TrainConfig:
     rule = ClipRule(frames=4, objects=2, reverse=0.0)
     return TrainConfig(
         model=change(NANO, name="overfit_one_clip", image_size=HALF),
-        data=DataConfig(
-            entries=(Entry(CLIP, clip=rule, augmentation=UNCHANGED),), image_size=HALF, threads=1
-        ),
+        data=DataConfig(entries=(Entry(CLIP, clip=rule, augmentation=UNCHANGED),), image_size=HALF, threads=1),
         steps=400,
         user=SimulatedUser(mask_probability=0.0, box_probability=0.0, prompted_frames=1, corrected_frames=1, clicks=0),
         optimizer=dataclasses.replace(OPTIMIZER, warmup_steps=10, weight_decay=0.0),

@@ -24,7 +24,8 @@ _BAD_INPUT = (
     PermissionError,
 )
 
-Weights = Annotated[Path, tyro.conf.arg(metavar="FILE|DIR")]
+Weights = Annotated[Path, tyro.conf.arg(metavar="NAME|FILE|DIR")]
+NANO = Path("nano")  # the weights that come with the package
 Dtype = Literal["float32", "bfloat16"]
 
 

@@ -6,6 +6,7 @@ In: what to evaluate. Out: tables, or JSON; masks to hand in, a line for each ob
 
 from scripts.command import run_one_of
 from scripts.evaluations.compare import compare
+from scripts.evaluations.corrections import corrections
 from scripts.evaluations.davis import davis
 from scripts.evaluations.davis_official import davis_official
 from scripts.evaluations.images import images
@@ -18,6 +19,6 @@ from scripts.evaluations.vos import vos
 if __name__ == "__main__":
     run_one_of(
         "evaluate",
-        {"vos": vos, "offline": offline, "online": online, "images": images, "davis": davis}
+        {"vos": vos, "offline": offline, "online": online, "images": images, "corrections": corrections, "davis": davis}
         | {"davis-official": davis_official, "speed": speed, "report": report, "compare": compare, "score": score},
     )

@@ -13,7 +13,7 @@ import tyro
 
 from sam2_jax import media
 from sam2_jax.media.overlays import overlay
-from scripts.command import Dtype, Weights, console, numbers, output_folder, run
+from scripts.command import NANO, Dtype, Weights, console, numbers, output_folder, run
 
 Point = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="X,Y[,0|1]")]
 Box = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="X0,Y0,X1,Y1")]
@@ -21,11 +21,11 @@ Box = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metava
 
 def segment_image(
     picture: tyro.conf.Positional[Path],
-    weights: Weights,
     out: Path,
     point: Point = (),
     box: Box = (),
     mask: Path | None = None,
+    weights: Weights = NANO,
     multimask: bool | None = None,
     image_size: int | None = None,
     dtype: Dtype | None = None,
@@ -36,7 +36,7 @@ def segment_image(
 
     Args:
         picture: The picture to segment.
-        weights: A published .pt, a .safetensors file or folder, or an Orbax directory.
+        weights: nano, which comes along, or a published .pt, a .safetensors file or folder, an Orbax directory.
         out: The folder for masks, overlay.png and scores.json.
         point: A click in pixels; 1 (on the object) if no label is given. Can be repeated.
         box: A box around the object in pixels. Repeated, each is an object of its own.

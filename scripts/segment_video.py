@@ -13,12 +13,11 @@ from typing import Annotated
 import numpy as np
 import tyro
 from PIL import Image
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from sam2_jax import media
-from sam2_jax.media.overlays import overlay
-from sam2_jax.media.videos import VideoWriter, open_video
-from scripts.command import Dtype, Weights, console, numbers, output_folder, run
+from sam2_jax.media.videos import open_video
+from scripts.command import NANO, Dtype, Weights, console, numbers, output_folder, run
+from scripts.tracking import track, unpack, write_overlay
 
 Object = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar='"frame=N point=X,Y ..."')]
 
@@ -35,9 +34,9 @@ class ObjectPrompt:
 
 def segment_video(
     video: tyro.conf.Positional[Path],
-    weights: Weights,
     out: Path,
     object: Object,
+    weights: Weights = NANO,
     per_object: bool = False,
     image_size: int | None = None,
     dtype: Dtype | None = None,
@@ -47,7 +46,7 @@ def segment_video(
 
     Args:
         video: A video file, or a folder of pictures.
-        weights: A published .pt, a .safetensors file or folder, or an Orbax directory.
+        weights: nano, which comes along, or a published .pt, a .safetensors file or folder, an Orbax directory.
         out: The folder for masks/, overlay.mp4 and scores.json.
         object: An object: "frame=N" and "point=X,Y[,0|1]" (several allowed), "box=X0,Y0,X1,Y1" or "mask=FILE". Can be
             repeated.
@@ -78,49 +77,30 @@ def segment_video(
         labels = np.array([point[2] if len(point) == 3 else 1 for point in prompt.points]) if prompt.points else None
         predictor.add_new_points_or_box(state, prompt.frame, obj_id, points, labels, box=prompt.box)
 
-    first = min(prompt.frame for prompt in prompts)
-    masks: dict[int, np.ndarray] = {}
-    rows: list[dict] = []
-    columns = TextColumn("tracking"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}")
-    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task("", total=opened.length, rate="")
-        for reverse in (False, True):
-            answers = predictor.propagate_in_video(state, first, reverse=reverse, return_scores=True)
-            for frame, ids, logits, scores in answers:
-                if frame in masks:
-                    continue
-                masks[frame] = np.packbits(logits[:, 0] > 0, axis=-1)  # a bit each: a video's masks fit in memory
-                for row, obj_id in enumerate(ids):
-                    values = {name: round(float(value[row]), 4) for name, value in scores.items()}
-                    rows.append(dict(frame=frame, object=obj_id, **values))
-                speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
-                progress.update(task, advance=1, rate=f"{speed:.2f} frames/s" if speed else "")
-
-    _write(folder, opened, masks, per_object)
-    rows.sort(key=lambda row: (row["frame"], row["object"]))
+    masks, rows = track(predictor, state, opened.length, first=min(prompt.frame for prompt in prompts))
+    write_overlay(folder / "overlay.mp4", opened, masks)
+    _write_masks(folder / "masks", masks, opened.width, per_object)
     report = dict(video=video.name, model=model.config.name, frames=len(masks), objects=len(prompts), scores=rows)
     (folder / "scores.json").write_text(json_format.dumps(report, indent=1) + "\n")
     console.print(f"masks of {len(prompts)} object(s) on {len(masks)} frames, and overlay.mp4, are in {folder}")
 
 
-def _write(folder: Path, video, masks: dict[int, np.ndarray], per_object: bool) -> None:
-    (folder / "masks").mkdir(exist_ok=True)
+def _write_masks(folder: Path, masks: dict[int, np.ndarray], width: int, per_object: bool) -> None:
+    folder.mkdir(exist_ok=True)
     colors = media.palette(256)
-    with VideoWriter(folder / "overlay.mp4", video.frames_per_second or 24, video.height, video.width) as writer:
-        for index, picture in enumerate(video):
-            here = np.unpackbits(masks[index], axis=-1, count=video.width).astype(bool)
-            writer.write(overlay(picture, here))
-            if per_object:
-                for obj_id, mask in enumerate(here, start=1):
-                    (folder / "masks" / f"{obj_id:03d}").mkdir(exist_ok=True)
-                    media.write_mask(folder / "masks" / f"{obj_id:03d}" / f"{index:05d}.png", mask)
-                continue
-            labels = np.zeros(here.shape[1:], np.uint8)
+    for index in sorted(masks):
+        here = unpack(masks[index], width)
+        if per_object:
             for obj_id, mask in enumerate(here, start=1):
-                labels[mask] = obj_id
-            image = Image.fromarray(labels, "P")
-            image.putpalette(colors.tobytes())
-            image.save(folder / "masks" / f"{index:05d}.png")
+                (folder / f"{obj_id:03d}").mkdir(exist_ok=True)
+                media.write_mask(folder / f"{obj_id:03d}" / f"{index:05d}.png", mask)
+            continue
+        labels = np.zeros(here.shape[1:], np.uint8)
+        for obj_id, mask in enumerate(here, start=1):
+            labels[mask] = obj_id
+        image = Image.fromarray(labels, "P")
+        image.putpalette(colors.tobytes())
+        image.save(folder / f"{index:05d}.png")
 
 
 def _parse(text: str) -> ObjectPrompt:

@@ -17,6 +17,7 @@ from sam2_jax.media import read_picture
 from scripts.evaluations import images as images_command
 from scripts.evaluations import running
 from scripts.evaluations.compare import compare
+from scripts.evaluations.corrections import corrections
 from scripts.evaluations.davis import davis
 from scripts.evaluations.davis_official import clicks_of, davis_official, interactions_of
 from scripts.evaluations.images import images
@@ -54,7 +55,7 @@ def world(monkeypatch):
 
 @pytest.fixture
 def run(weights, tmp_path):
-    return lambda name="out", **changes: RunArguments("discs", weights, tmp_path / name, **changes)
+    return lambda name="out", **changes: RunArguments("discs", tmp_path / name, weights, **changes)
 
 
 def test_vos_writes_masks_scores_and_pictures(world, run):
@@ -68,6 +69,15 @@ def test_vos_writes_masks_scores_and_pictures(world, run):
     assert rows[0]["J&F"] == "100.0" and rows[0]["colour"] == "red" and rows[1]["disappears"] == "yes"
     assert len(list((out / "masks" / "disc_1").iterdir())) == world.source.length
     assert read_picture(out / "worst.png").shape[2] == 3
+
+
+def test_baselines_and_corrections_say_what_they_need(world, run):
+    told = vos(run("still"), baseline="first-mask")
+    assert told["metrics"]["J&F"] < 100 and not told["paper"]
+    with pytest.raises(ValueError, match="--baseline colours starts from masks; expected --prompt mask, not box"):
+        vos(run("box"), prompt="box", baseline="colours")
+    with pytest.raises(ValueError, match="No object of discs was lost, so nothing was corrected"):
+        corrections(run("corrections"))
 
 
 def test_what_is_written_scores_what_the_run_says(world, run, tmp_path, capsys):

@@ -10,10 +10,12 @@ import pytest
 from evaluation_cases import HEIGHT, WIDTH, Answers, Discs
 
 from sam2_jax.evaluation import davis_interactive
+from sam2_jax.evaluation.baselines import copy_first_mask, match_colours
 from sam2_jax.evaluation.breakdown import by_column, compare, facts_of
 from sam2_jax.evaluation.charts import line_chart
 from sam2_jax.evaluation.clip_scores import ClipScores
 from sam2_jax.evaluation.clips import open_clip
+from sam2_jax.evaluation.corrections import Correction, correct
 from sam2_jax.evaluation.davis_interactive import Interactions, interact
 from sam2_jax.evaluation.images import evaluate_pictures
 from sam2_jax.evaluation.interactive import annotation_seconds, offline, online
@@ -22,7 +24,7 @@ from sam2_jax.evaluation.masklets import DAVIS_2017, Rules, score_video, summari
 from sam2_jax.evaluation.published import published
 from sam2_jax.evaluation.session import masks_of
 from sam2_jax.evaluation.submission import MaskWriter, layout_of
-from sam2_jax.evaluation.vos import PROMPTS, evaluate_vos, segment_clip
+from sam2_jax.evaluation.vos import PROMPTS, evaluate_vos, score_masks, segment_clip
 
 THREADS = ThreadPoolExecutor(2)
 TRUTH = functools.partial(Answers, lambda truth: truth)
@@ -52,7 +54,7 @@ class OnPictures:
 def test_the_truth_scores_100_under_every_protocol(every):
     clip = open_clip(Discs(every=every), 0)
     for prompt in PROMPTS:
-        scores, _ = evaluate_vos(TRUTH(clip), clip, THREADS, prompt)
+        scores = evaluate_vos(TRUTH(clip), clip, THREADS, prompt).scores
         assert [summarize([score])["J&F"] for score in scores] == [100, 100, 100]
     for protocol in (offline, online):
         rounds = protocol(TRUTH(clip), clip, THREADS, rounds=4)
@@ -65,10 +67,12 @@ def test_the_truth_scores_100_under_every_protocol(every):
 
 
 def test_nothing_scores_where_there_is_nothing(clip):
-    scores, _ = evaluate_vos(NOTHING(clip), clip, THREADS)
+    carried = evaluate_vos(NOTHING(clip), clip, THREADS)
+    scores = carried.scores
     # Frames 1 to 9 count: the second object is hidden on two of them; the third counts from its first frame on.
     assert [score.j.tolist() for score in scores] == [[0] * 9, [0, 0, 0, 1, 1, 0, 0, 0, 0], [0] * 7]
     assert [score.f.tolist() for score in scores] == [score.j.tolist() for score in scores]
+    assert carried.presence.tolist() == [0, 2 / 9, 0]  # right where it is hidden
     for protocol in (offline, online):
         rounds = protocol(NOTHING(clip), clip, THREADS, rounds=3)
         for passed in rounds.scores:
@@ -77,13 +81,32 @@ def test_nothing_scores_where_there_is_nothing(clip):
 
 
 def test_everything_scores_the_part_of_the_frame(clip):
-    scores, worst = evaluate_vos(EVERYTHING(clip), clip, THREADS, overlap=True)
+    carried = evaluate_vos(EVERYTHING(clip), clip, THREADS, overlap=True)
+    scores, worst = carried.scores, carried.worst
     area = clip.truth(1)[0].sum() / (HEIGHT * WIDTH)
     assert scores[0].j[0] == pytest.approx(area) and not scores[0].f.any()
     assert worst.mask.all() and worst.j_and_f < area
-    shared, _ = evaluate_vos(EVERYTHING(clip), clip, THREADS, overlap=False)
+    shared = evaluate_vos(EVERYTHING(clip), clip, THREADS, overlap=False).scores
     assert summarize([shared[0]])["J"] == summarize([scores[0]])["J"]  # the first of those equally sure
     assert summarize([shared[1]])["J"] == pytest.approx(200 / 9)  # so nothing is left, which is right on two frames
+
+
+def test_without_a_model_a_still_mask_and_colours_are_followed():
+    """Discs that stand still are where they were, and colours tell a disc from the rest wherever it is."""
+    truth = np.zeros((3, 1, 32, 32), bool)
+    frames = np.zeros((3, 32, 32, 3), np.uint8)
+    for frame, left in enumerate((4, 4, 18)):
+        truth[frame, 0, 8:20, left : left + 10] = True
+        frames[frame] = np.where(truth[frame, 0, ..., None], [200, 40, 40], [30, 60, 90])
+    clip = dataclasses.replace(
+        open_clip(Discs(), 0), length=3, size=(32, 32), objects=(1,), annotated=(0, 1, 2), frames=lambda at: frames[at]
+    )
+    clip = dataclasses.replace(clip, packed=np.packbits(truth, axis=-1))
+    for baseline, expected in ((copy_first_mask, truth[[0, 0, 0]]), (match_colours, truth)):
+        found = np.stack(list(baseline(clip)))
+        assert jaccard(expected, found).min() > 0.9, baseline
+    everything = Rules(keep_first_and_last=True)
+    assert score_masks(truth, clip, THREADS, everything).scores[0].j_and_f == 1
 
 
 def test_scores_are_those_of_files(clip, tmp_path):
@@ -125,6 +148,21 @@ def test_offline_clicks_on_the_worst_frame_next(clip):
     rounds = offline(NOTHING(short), short, THREADS, rounds=8)
     assert [sorted(frames) for frames in rounds.prompted] == [[0, 1, 2, 3], [0, 1, 2, 3], [3]]
     assert len(rounds.scores) == 8
+
+
+def test_a_correction_is_worth_what_it_changes_after_the_frame(clip):
+    """The first object is lost from frame 5 on until it is clicked on."""
+
+    class LostOnce(Answers):
+        def track(self):
+            for tracked in super().track():
+                if tracked.frame >= 5 and 5 not in self.clicked[0]:
+                    tracked.logits[0] = -10
+                yield tracked
+
+    found = correct(LostOnce(lambda truth: truth, clip), clip, THREADS)
+    assert found == [Correction(5, 0.0, 1.0), None, None]
+    assert correct(TRUTH(clip), clip, THREADS, "1-click") == [None, None, None]
 
 
 def test_online_budgets_that_are_not_used_up_are_no_limit(clip):

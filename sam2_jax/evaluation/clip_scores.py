@@ -64,6 +64,18 @@ class ClipScores:
             scores.append(None if first is None else MaskletScore(j[first:, place], f[first:, place]))
         return scores
 
+    def presence(self) -> np.ndarray:
+        """(O,) float64: on how many frames that count, 0 to 1, an object is predicted if and only if it is there.
+
+        From the first frame on that has it, and NaN where none has.
+        """
+        if not self._counted:
+            return np.full(len(self._clip.objects), np.nan)
+        _, _, in_truth, in_prediction = self.by_frame()
+        begun = np.logical_or.accumulate(in_truth, axis=0)
+        with np.errstate(invalid="ignore"):
+            return ((in_truth == in_prediction) & begun).sum(axis=0) / begun.sum(axis=0)
+
     def by_frame(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """J and F (A, O) on the A frames that count, and whether each object is in the truth, and was predicted."""
         missing = [frame for frame in self._counted if frame not in self._waiting]

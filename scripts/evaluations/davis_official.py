@@ -14,7 +14,7 @@ from rich.table import Table
 from sam2_jax.evaluation.davis_interactive import Interactions, summarize
 from sam2_jax.evaluation.published import published
 from sam2_jax.media.files import replacing
-from scripts.command import Dtype, Weights, console
+from scripts.command import NANO, Dtype, Weights, console
 
 _SECONDS_PER_OBJECT = 30  # of an interaction
 _MOST_CLICKS = 3  # of an object, from as many scribbles
@@ -22,8 +22,8 @@ _MOST_CLICKS = 3  # of an object, from as many scribbles
 
 def davis_official(
     davis: Path,
-    weights: Weights,
     out: Path,
+    weights: Weights = NANO,
     interactions: int = 8,
     subset: str = "val",
     image_size: int | None = None,
@@ -34,7 +34,7 @@ def davis_official(
 
     Args:
         davis: The folder of DAVIS 2017, with JPEGImages, Annotations and Scribbles.
-        weights: A published .pt, a .safetensors file or folder, or an Orbax directory.
+        weights: nano, which comes along, or a published .pt, a .safetensors file or folder, an Orbax directory.
         out: The folder for the toolkit's report and summary.json.
         interactions: How many there are.
         subset: Of DAVIS.

@@ -8,9 +8,11 @@ import dataclasses
 import json
 from typing import Any
 
+from sam2_jax.evaluation.baselines import BASELINES
 from sam2_jax.media import write_picture
 from sam2_jax.media.files import replacing
 from scripts.command import console
+from scripts.evaluations.corrections import corrections
 from scripts.evaluations.davis import davis
 from scripts.evaluations.images import images
 from scripts.evaluations.interactive import offline, online
@@ -30,7 +32,9 @@ def report(run: Run, pictures: str | None = None, rounds: int = 8, clicks: int =
         clicks: On each frame of the interactive protocols.
     """
     jobs = {f"vos_{prompt}": (vos, dict(prompt=prompt)) for prompt in _PROMPTS}
+    jobs |= {f"vos_{baseline}": (vos, dict(baseline=baseline)) for baseline in BASELINES}
     jobs |= {protocol.__name__: (protocol, dict(rounds=rounds, clicks=clicks)) for protocol in (offline, online)}
+    jobs |= {f"corrections_{prompt}": (corrections, dict(prompt=prompt)) for prompt in ("mask", "1-click")}
     jobs["davis"] = davis, dict(interactions=rounds, clicks=clicks)
     synthetic = run.data == "synthetic" and pictures is None
     jobs["images"] = images, dict(every=1 if synthetic or pictures is not None else 10)

@@ -25,7 +25,7 @@ from sam2_jax.evaluation.masklets import Rules
 from sam2_jax.media import write_picture
 from sam2_jax.media.files import replacing
 from sam2_jax.media.overlays import overlay
-from scripts.command import Dtype, Weights, console
+from scripts.command import NANO, Dtype, Weights, console
 
 Record = dict[str, Any]
 
@@ -36,7 +36,7 @@ class RunArguments:
 
     Attributes:
         data: A folder or file, LAYOUT:PATH?option=value, as for training; or synthetic, the held-out made-up videos.
-        weights: A published .pt, a .safetensors file or folder, or an Orbax directory.
+        weights: nano, which comes along, or a published .pt, a .safetensors file or folder, an Orbax directory.
         out: The folder for the results. A run that was stopped goes on there.
         image_size: The side that frames are resized to, a multiple of 32; the model's own without it.
         dtype: The type to compute in; the model's own without it.
@@ -50,8 +50,8 @@ class RunArguments:
     """
 
     data: str
-    weights: Weights
     out: Path
+    weights: Weights = NANO
     image_size: int | None = None
     dtype: Dtype | None = None
     rules: Literal["sa-v", "davis2017"] = "sa-v"
@@ -178,10 +178,13 @@ def _evaluate_all(
 def _settings(protocol: str, settings: dict[str, Any], run: RunArguments, data: str) -> dict[str, Any]:
     """All that the results depend on."""
     # The path would not do for weights: what was trained a little longer may be where the others were.
-    files = [run.weights, *run.weights.rglob("*")] if run.weights.exists() else []
+    from sam2_jax.checkpoints.one_file import find_bundled  # loads jax
+
+    weights = find_bundled(run.weights)
+    files = [weights, *weights.rglob("*")] if weights.exists() else []
     written = max((path.stat().st_mtime_ns for path in files), default=0)
     names = ("image_size", "dtype", "rules", "keep_first_and_last", "most_frames")
-    common = dict(protocol=protocol, data=data, spec=run.data, weights=str(run.weights.resolve()), written=written)
+    common = dict(protocol=protocol, data=data, spec=run.data, weights=str(weights.resolve()), written=written)
     return common | {name: getattr(run, name) for name in names} | settings
 
 

@@ -10,18 +10,22 @@ from typing import Any
 from rich.table import Table
 
 from sam2_jax.evaluation.published import published
-from scripts.command import Dtype, Weights, console
+from scripts.command import NANO, Dtype, Weights, console
 
 _PICTURES = 10
 
 
 def speed(
-    weights: Weights, image_size: int | None = None, dtype: Dtype = "bfloat16", runs: int = 10, json: bool = False
+    weights: Weights = NANO,
+    image_size: int | None = None,
+    dtype: Dtype = "bfloat16",
+    runs: int = 10,
+    json: bool = False,
 ) -> dict[str, Any]:
     """Times a frame of a video with its memory full, one object and batch 1; and ten pictures with a click on each.
 
     Args:
-        weights: A published .pt, a .safetensors file or folder, or an Orbax directory.
+        weights: nano, which comes along, or a published .pt, a .safetensors file or folder, an Orbax directory.
         image_size: The side that frames are resized to, a multiple of 32; the model's own without it.
         dtype: The type to compute in; the paper has bfloat16.
         runs: How often each is timed; the median counts.

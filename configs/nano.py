@@ -18,6 +18,7 @@ from train.checkpoint import CheckpointConfig
 from train.config import TrainConfig
 from train.evaluation import EvaluationConfig
 from train.frame import Rematerialise
+from train.losses import LossWeights
 from train.optimizer import OptimizerConfig
 from train.prompts import SimulatedUser
 
@@ -48,10 +49,11 @@ OPTIMIZER = OptimizerConfig(
     final_fraction=0.01,
     layer_decay=1.0,
     weight_decay=0.05,
-    clip_norm=1.0,
+    clip_norm=10.0,
 )
-# Clicks are most of the cost of a picture, and the first few teach the most.
-USER = SimulatedUser(clicks=2)
+# Clicks are most of the cost of a picture, and the first few teach the most. Following is learned from masks before
+# clicks give good ones.
+USER = SimulatedUser(mask_probability=0.75, prompted_frames=1, clicks=2)
 # Of the decoder's steps nothing is kept: they would take more memory than a CPU's caches have.
 REMATERIALISE = Rematerialise(encoder=False, memory=False)
 HALF = NANO.image_size // 2
@@ -64,8 +66,8 @@ def pictures(size: int) -> Entry:
 
 
 def videos(size: int) -> Entry:
-    """Clips of made-up videos, three batches for each one of pictures."""
-    return Entry(training_videos(size=size), weight=3.0, batch_size=2, clip=ClipRule(frames=5, objects=3))
+    """Short clips of made-up videos, many rather than long ones, three batches for each one of pictures."""
+    return Entry(training_videos(size=size), weight=3.0, batch_size=4, clip=ClipRule(frames=3, objects=3))
 
 
 def get_config(stage: str) -> TrainConfig:
@@ -84,6 +86,8 @@ def get_config(stage: str) -> TrainConfig:
         data=DataConfig(entries=entries, image_size=size, threads=2),
         steps=steps,
         user=USER,
+        # In a picture all objects are there: what would be learned of that is to be sure, and videos teach otherwise.
+        loss=LossWeights(occlusion=0.0 if stage == "pictures" else 1.0),
         optimizer=OPTIMIZER,
         rematerialise=REMATERIALISE,
         checkpoints=CheckpointConfig(every=500),

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,8 @@ from small import small_model
 import sam2_jax
 from sam2_jax import media
 from sam2_jax.media.videos import VideoWriter, open_video
+from scripts.demo import demo
+from scripts.draw_curves import draw_curves
 
 ROOT = Path(__file__).parents[1]
 
@@ -39,11 +42,46 @@ def picture(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["segment_image", "segment_video", "convert_weights", "benchmark", "prepare_dataset", "inspect_data"]
+    "name",
+    ["demo", "segment_image", "segment_video", "convert_weights", "benchmark", "prepare_dataset", "inspect_data"],
 )
 def test_every_command_has_help(name):
     answer = run(f"scripts.{name}", "--help")
     assert answer.returncode == 0 and f"python -m scripts.{name}" in answer.stdout
+
+
+def test_the_demo_needs_nothing(tmp_path):
+    answer = run("scripts.demo", "--out", tmp_path / "demo")
+    assert answer.returncode == 0, answer.stderr
+    assert re.fullmatch(r"J&F +[\d.]+  tracked from one click\nJ&F +[\d.]+  its first mask.*\n", answer.stdout)
+    assert open_video(tmp_path / "demo/overlay.mp4").length == 24
+    with Image.open(tmp_path / "demo/overlay.gif") as shown:
+        assert (shown.n_frames, shown.size) == (24, (512, 256))
+    answer = run("scripts.demo", "--number", "100")
+    assert answer.returncode == 2 and "--number is 100; expected 0 to 99." in answer.stderr
+
+
+def test_the_demo_takes_a_picture_or_a_video_of_yours(picture, tmp_path):
+    demo(picture, out=tmp_path / "picture")
+    (report,) = (tmp_path / "picture").glob("scores.json")
+    assert len(json.loads(report.read_text())["masks"]) == 3
+    with VideoWriter(tmp_path / "video.mp4", 24, 48, 64) as writer:
+        for frame in np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), np.uint8):
+            writer.write(frame)
+    for _ in range(2):  # the second replaces what the first left
+        demo(tmp_path / "video.mp4", point="5,40", out=tmp_path / "video")
+    assert len(list((tmp_path / "video/masks").iterdir())) == 3
+
+
+def test_curves_of_runs_are_drawn_one_after_the_other(tmp_path):
+    for run_, j in (("first", "j/last_click"), ("second", "j/tracked")):
+        (tmp_path / run_).mkdir()
+        lines = [json.dumps({"step": step, "loss": 1 / step, j: None if step == 1 else 0.5}) for step in range(1, 4)]
+        (tmp_path / run_ / "metrics.jsonl").write_text("\n".join(lines))
+    draw_curves((tmp_path / "first", tmp_path / "second"), tmp_path / "curves.png")
+    assert media.read_picture(tmp_path / "curves.png").shape[0] % 2 == 0
+    with pytest.raises(FileNotFoundError, match=r"third/metrics.jsonl does not exist; expected the folder of a run"):
+        draw_curves((tmp_path / "third",), tmp_path / "curves.png")
 
 
 def test_segment_image_writes_masks_overlay_and_scores(picture, weights, tmp_path):

@@ -60,6 +60,14 @@ def test_one_small_file_holds_the_model_and_its_config(tmp_path):
     assert smaller.config == change(model.config, image_size=32)
 
 
+def test_nano_comes_with_the_package():
+    (file,) = one_file.BUNDLED.glob("*.safetensors")
+    assert file.stat().st_size < 10e6
+    model, params = sam2_jax.load("nano")
+    assert (model.config.name, model.config.has_memory) == ("nano", True)
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) < 4e6
+
+
 def test_a_bundled_name_gives_way_to_a_path_that_is_so_called(tmp_path, monkeypatch):
     model, params = small_model()
     monkeypatch.setattr(one_file, "BUNDLED", tmp_path / "bundled")

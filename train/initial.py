@@ -39,7 +39,7 @@ _FREE = frozenset(
 # Between frame and memories both begin with a constant, which the rotary code turns into nearness.
 _PROMPTED_KEYS = re.compile(r"sam_mask_decoder/.*(cross_attn_\w+|final_attn_token_to_image)/k_proj/kernel$")
 _PLACES = re.compile(r"memory_attention/layers_\d+/cross_attn_image/[qk]_proj/bias$")
-_SHARPENED, _NEAR = 4.0, 1.4
+_SHARPENED, _NEAR = 4.0, 2.5
 
 
 def initial_params(model: SAM2, path: str | None, seed: int) -> dict:

@@ -63,6 +63,7 @@ def _made_up(number: int, weights: Path, out: Path) -> None:
         raise ValueError(f"--number is {number}; expected 0 to {len(source) - 1}.")
     clip = open_clip(source, number)
     frames = clip.frames(range(clip.length))
+    video = open_video(frames)
     truth = np.stack([clip.truth(frame)[:2] for frame in range(clip.length)])
     folder = output_folder(out, [], overwrite=True)
 
@@ -72,13 +73,13 @@ def _made_up(number: int, weights: Path, out: Path) -> None:
     with console.status("reading the weights"):
         model, params = sam2_jax.load(weights)
     predictor = sam2_jax.SAM2VideoPredictor(model, params)
-    state = predictor.init_state(frames)
+    state = predictor.init_state(video)
     clicks = np.asarray(centre_click(truth[0])[0])
     for obj_id, click in enumerate(clicks, start=1):
         predictor.add_new_points_or_box(state, 0, obj_id, click[None], np.ones(1, np.int32))
     masks, _ = track(predictor, state, clip.length)
 
-    write_overlay(folder / "overlay.mp4", open_video(frames), masks)
+    write_overlay(folder / "overlay.mp4", video, masks)
     found = np.stack([unpack(masks[frame], clip.size[1]) for frame in range(clip.length)])
     _write_gif(folder / "overlay.gif", frames, found, clicks)
     counted = slice(1, -1)  # as in the published evaluator, neither the prompted frame nor the last one

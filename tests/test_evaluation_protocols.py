@@ -150,6 +150,14 @@ def test_offline_clicks_on_the_worst_frame_next(clip):
     assert len(rounds.scores) == 8
 
 
+def test_presence_is_known_of_an_object_that_only_the_first_frame_has(clip):
+    packed = clip.packed.copy()
+    packed[1:, 0] = 0
+    gone = dataclasses.replace(clip, packed=packed)
+    assert evaluate_vos(TRUTH(gone), gone, THREADS, rules=DAVIS_2017).presence.tolist() == [1, 1, 1]
+    assert evaluate_vos(EVERYTHING(gone), gone, THREADS, overlap=True, rules=DAVIS_2017).presence[0] == 0
+
+
 def test_a_correction_is_worth_what_it_changes_after_the_frame(clip):
     """The first object is lost from frame 5 on until it is clicked on."""
 

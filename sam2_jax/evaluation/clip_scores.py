@@ -67,12 +67,12 @@ class ClipScores:
     def presence(self) -> np.ndarray:
         """(O,) float64: on how many frames that count, 0 to 1, an object is predicted if and only if it is there.
 
-        From the first frame on that has it, and NaN where none has.
+        From the object's first annotated frame on, and NaN where none of those counts.
         """
         if not self._counted:
             return np.full(len(self._clip.objects), np.nan)
         _, _, in_truth, in_prediction = self.by_frame()
-        begun = np.logical_or.accumulate(in_truth, axis=0)
+        begun = np.array(self._counted)[:, None] >= self._clip.starts
         with np.errstate(invalid="ignore"):
             return ((in_truth == in_prediction) & begun).sum(axis=0) / begun.sum(axis=0)
 

@@ -2,17 +2,25 @@
 """All of SAM 2's architecture in 3.5 million parameters at 256 pixels, trained on made-up data, on a CPU if need be.
 
     python -m train configs/nano.py:pictures --workdir DIR/pictures
-    python -m train configs/nano.py:videos --workdir DIR/videos --set init_from=DIR/pictures/checkpoints/5000
+    python -m train configs/nano.py:videos --workdir DIR/videos --set init_from=DIR/pictures/checkpoints/4000
     python -m train configs/nano.py:full_size --workdir DIR/full_size --set init_from=DIR/videos/checkpoints/4000
 
 Pictures come first, without a memory, and then clips, as in the paper; both at half the size, where a step takes a
-third of the time, and the last stage is short.
+third of the time, and of scenes that are easy to see. The last stage is short, and half of its scenes are hard.
 """
 
 from data.augmentation import PICTURE_AUGMENTATION
 from data.config import DataConfig, Entry
 from data.sampling import ClipRule
-from data.synthetic import held_out_pictures, held_out_videos, training_pictures, training_videos
+from data.source import Source
+from data.synthetic import (
+    clear_held_out_pictures,
+    clear_held_out_videos,
+    clear_training_pictures,
+    clear_training_videos,
+    training_pictures,
+    training_videos,
+)
 from sam2_jax.config import SAM2Config, change
 from train.checkpoint import CheckpointConfig
 from train.config import TrainConfig
@@ -51,23 +59,23 @@ OPTIMIZER = OptimizerConfig(
     weight_decay=0.05,
     clip_norm=10.0,
 )
-# Clicks are most of the cost of a picture, and the first few teach the most. Following is learned from masks before
+# Clicks are most of the cost of a picture, and the first teaches the most. Following is learned from masks before
 # clicks give good ones.
-USER = SimulatedUser(mask_probability=0.75, prompted_frames=1, clicks=2)
+USER = SimulatedUser(mask_probability=0.75, prompted_frames=1, clicks=1)
 # Of the decoder's steps nothing is kept: they would take more memory than a CPU's caches have.
 REMATERIALISE = Rematerialise(encoder=False, memory=False)
 HALF = NANO.image_size // 2
 
 
-def pictures(size: int) -> Entry:
-    """Made-up pictures with 8 objects each, the smallest left out: too few pixels to begin with."""
-    rule = ClipRule(frames=1, objects=8, smallest_share=0.0 if size == NANO.image_size else 0.01)
-    return Entry(training_pictures(size=size), batch_size=4, clip=rule, augmentation=PICTURE_AUGMENTATION)
+def pictures(source: Source, weight: float = 1.0) -> Entry:
+    """Made-up pictures, up to 6 objects of each."""
+    rule = ClipRule(frames=1, objects=6)
+    return Entry(source, weight, batch_size=4, clip=rule, augmentation=PICTURE_AUGMENTATION)
 
 
-def videos(size: int) -> Entry:
-    """Short clips of made-up videos, many rather than long ones, three batches for each one of pictures."""
-    return Entry(training_videos(size=size), weight=3.0, batch_size=4, clip=ClipRule(frames=3, objects=3))
+def videos(source: Source, weight: float) -> Entry:
+    """Short clips of made-up videos, many rather than long ones."""
+    return Entry(source, weight, batch_size=4, clip=ClipRule(frames=3, objects=3))
 
 
 def get_config(stage: str) -> TrainConfig:
@@ -75,15 +83,18 @@ def get_config(stage: str) -> TrainConfig:
     if stage not in ("pictures", "videos", "full_size"):
         raise ValueError(f"{stage!r} is no stage of configs/nano.py; expected pictures, videos or full_size.")
     size = NANO.image_size if stage == "full_size" else HALF
+    entries = [pictures(clear_training_pictures(size=size))]
     if stage == "pictures":
-        entries, steps = (pictures(size),), 5000
-        evaluation = EvaluationConfig(held_out_pictures(size), every=1000, videos=100, frames=1, objects=8)
+        steps, evaluation = 4000, EvaluationConfig(clear_held_out_pictures(size), 1000, videos=100, frames=1, objects=8)
     else:
-        entries, steps = (pictures(size), videos(size)), 4000 if stage == "videos" else 1000
-        evaluation = EvaluationConfig(held_out_videos(size), every=1000, videos=20, frames=8)
+        entries.append(videos(clear_training_videos(size=size), 3.0))
+        steps, evaluation = 4000, EvaluationConfig(clear_held_out_videos(size), every=1000, videos=20, frames=8)
+    if stage == "full_size":
+        entries += [pictures(training_pictures(size=size)), videos(training_videos(size=size), 3.0)]
+        steps = 1000
     return TrainConfig(
         model=change(NANO, image_size=size, has_memory=stage != "pictures"),
-        data=DataConfig(entries=entries, image_size=size, threads=2),
+        data=DataConfig(entries=tuple(entries), image_size=size, threads=2),
         steps=steps,
         user=USER,
         # In a picture all objects are there: what would be learned of that is to be sure, and videos teach otherwise.

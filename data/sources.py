@@ -101,6 +101,10 @@ def _made_up(spec: str) -> Source:
             synthetic.held_out_pictures,
             synthetic.training_videos,
             synthetic.training_pictures,
+            synthetic.clear_held_out_videos,
+            synthetic.clear_held_out_pictures,
+            synthetic.clear_training_videos,
+            synthetic.clear_training_pictures,
         )
     }
     match = re.fullmatch(r"synthetic(?::(\w+))?(?:\?size=(\d+))?", spec)

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from scripts.command import console, run
 from scripts.compilations.measure import Measured, measure
-from scripts.compilations.programs import check_attention, train_steps, video, with_clips
+from scripts.compilations.programs import check_attention, train_steps, video, with_clips, with_entry
 from scripts.compilations.topology import Chip, open_topology
 from train.__main__ import load_config
 from train.config import check
@@ -31,6 +31,7 @@ def compile_for_tpu(
     topology: str,
     task: Literal["train", "video"] = "train",
     set: Change = (),
+    entry: int | None = None,
     clips_per_chip: int | None = None,
     frames: int = 100,
     objects: int = 3,
@@ -44,6 +45,7 @@ def compile_for_tpu(
         task: train for the very step of python -m train, for each shape of batch; video for segment_video with one
             video on each chip.
         set: Changes a field of the config, as for python -m train. Can be repeated.
+        entry: Only the batches of this entry of the mixture, from 0, and not of all that differ in shape.
         clips_per_chip: Every batch has as many clips for each chip, and not as many in all as the config says.
         frames: With --task video, how many frames a video has.
         objects: With --task video, how many objects are followed in it.
@@ -51,6 +53,8 @@ def compile_for_tpu(
     """
     chosen = with_overrides(load_config(config), set)
     check_attention(chosen)
+    if entry is not None:
+        chosen = with_entry(chosen, entry)
     devices, chip = open_topology(topology)
     mesh = make_mesh(chosen.mesh, devices)
     if task == "train":

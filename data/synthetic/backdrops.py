@@ -6,6 +6,7 @@ In: draws. Out: `Backdrop`, and its picture, larger than a frame, for the camera
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import cv2
 import numpy as np
@@ -18,7 +19,7 @@ from data.synthetic.shapes import FAMILIES, draw_outline
 from data.synthetic.surfaces import Surface, lit
 from data.synthetic.textures import Texture, draw_texture, paint, recolored
 
-KINDS = ("plain", "pattern", "room", "landscape", "leaves", "clutter", "blurred")
+KINDS = {"plain": 1, "pattern": 2, "room": 3, "landscape": 3, "leaves": 3, "clutter": 4, "blurred": 2}  # with weights
 _AROUND = 0.2  # picture sides that a backdrop reaches beyond the picture, each way; further out it is mirrored
 
 
@@ -60,8 +61,11 @@ class Backdrop:
     wave: float
 
 
-def draw_backdrop(dice: Dice) -> Backdrop:
-    kind = dice.choice(KINDS, (1, 2, 3, 3, 3, 4, 2))
+def draw_backdrop(dice: Dice, kinds: Mapping[str, float] = KINDS) -> Backdrop:
+    """Args:
+    kinds: which, and how often each.
+    """
+    kind = dice.choice(tuple(kinds), tuple(kinds.values()))
     palette = draw_palette(dice)
     texture = draw_texture(dice, palette, unit=dice.log_uniform(0.4, 1.5))
     floor, shapes, count = None, [], {"room": (2, 8), "landscape": (2, 10), "clutter": (10, 40)}.get(kind, (0, 0))

@@ -6,13 +6,14 @@ In: draws, then the number of a frame. Out: `Camera`, and its map from picture s
 
 import dataclasses
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from data.synthetic.affine import Affine, place, then
 from data.synthetic.dice import Dice
 
-MOVES = ("still", "handheld", "pan", "zoom", "turn", "wild")
+MOVES = {"still": 5, "handheld": 6, "pan": 4, "zoom": 2, "turn": 2, "wild": 2}  # with weights
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -42,8 +43,16 @@ class Camera:
         return float(self.x[after] - self.x[before]) / span, float(self.y[after] - self.y[before]) / span
 
 
-def draw_camera(dice: Dice, frames: int) -> Camera:
-    kind = dice.choice(MOVES, (5, 6, 4, 2, 2, 2))
+def still_camera(frames: int) -> Camera:
+    zero = np.zeros(frames)
+    return Camera("still", zero + 0.5, zero + 0.5, zero + 1, zero)
+
+
+def draw_camera(dice: Dice, frames: int, moves: Mapping[str, float] = MOVES) -> Camera:
+    """Args:
+    moves: which kinds, and how often each.
+    """
+    kind = dice.choice(tuple(moves), tuple(moves.values()))
     time, zero = np.arange(frames), np.zeros(frames)
     x, y, zoom, angle = zero + 0.5, zero + 0.5, zero + 1, zero
     wild = kind == "wild"

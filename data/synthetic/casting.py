@@ -17,21 +17,30 @@ _SKETCH = 64  # pixels
 _CHECK = 128
 
 
-def cast_video(dice: Dice, scene: Scene, counts: dict[int, float], in_first_frame: bool) -> tuple[Object, ...]:
+def cast_video(
+    dice: Dice,
+    scene: Scene,
+    counts: dict[int, float],
+    in_first_frame: bool,
+    smallest: float = SMALLEST,
+    parts: float = 0.3,
+) -> tuple[Object, ...]:
     """Objects that are seen in some of a few frames; none where there are not enough.
 
     Args:
         counts: how many objects, with weights.
         in_first_frame: each of them must be seen in frame 0, as well as in this or that later one.
+        smallest: share of the picture that one that is seen covers.
+        parts: how often a part is an object, rather than a whole.
     """
     frames = sorted({0, scene.frames // 3, 2 * scene.frames // 3})
     everyone, seen = _sketch(dice, scene, frames, most_parts=24)
     wanted = dice.choice(tuple(counts), tuple(counts.values()))
-    large = seen > SMALLEST
+    large = seen > smallest
     able = (large[:, 0] if in_first_frame else large.any(1)) & (seen.max(1) < 0.6)
     chosen: list[int] = []
     for _ in range(wanted):
-        as_part = dice.chance(0.3)
+        as_part = dice.chance(parts)
         options = [
             n
             for n, object_ in enumerate(everyone)
@@ -46,20 +55,25 @@ def cast_video(dice: Dice, scene: Scene, counts: dict[int, float], in_first_fram
     objects = tuple(everyone[n] for n in chosen)
     if in_first_frame:
         masks = Stage(dataclasses.replace(scene, objects=objects), _CHECK, colors=False).masks(0)
-        if masks.reshape(len(masks), -1).mean(1).min() < 1.2 * SMALLEST:
+        if masks.reshape(len(masks), -1).mean(1).min() < 1.2 * smallest:
             return ()
     return objects
 
 
-def cast_picture(dice: Dice, scene: Scene, most: int, smallest: float) -> tuple[Object, ...]:
-    """Everything and every part that can be seen well enough, `most` of them at most."""
+def cast_picture(dice: Dice, scene: Scene, most: int, smallest: float, parts: float = 0.6) -> tuple[Object, ...]:
+    """Everything and every part that can be seen well enough, `most` of them at most.
+
+    Args:
+        smallest: share of the picture that one that is seen covers.
+        parts: how many of the parts are taken.
+    """
     everyone, seen = _sketch(dice, scene, [0], most_parts=3 * most)
     seen = seen[:, 0]
     chosen: list[int] = []
     for n in dice.sample(range(len(everyone)), len(everyone)):
         if len(chosen) == most:
             break
-        if not smallest < seen[n] < 0.6 or (everyone[n].part and dice.chance(0.4)):
+        if not smallest < seen[n] < 0.6 or (everyone[n].part and dice.chance(1 - parts)):
             continue
         if all(_differ(everyone[other], everyone[n], seen[other], seen[n]) for other in chosen):
             chosen.append(n)

@@ -91,19 +91,16 @@ def rgb_of(color: Color) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def lab(color: Color) -> tuple[float, float, float]:
+    """L, a and b."""
+    lightness, chroma, hue = color
+    turn = math.radians(hue)
+    return min(max(lightness, 0.0), 100.0), chroma * math.cos(turn), chroma * math.sin(turn)
+
+
 def _lab(colors: tuple[Color, ...]) -> np.ndarray:
     """(colors, 3) float32."""
-    return np.array(
-        [
-            (
-                min(max(lightness, 0.0), 100.0),
-                chroma * math.cos(math.radians(hue)),
-                chroma * math.sin(math.radians(hue)),
-            )
-            for lightness, chroma, hue in colors
-        ],
-        np.float32,
-    )
+    return np.array([lab(color) for color in colors], np.float32)
 
 
 def _rgb(lab: np.ndarray) -> np.ndarray:

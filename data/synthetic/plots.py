@@ -7,14 +7,12 @@ In: draws. Out: a `Scene` without objects, which `data.synthetic.casting` choose
 import dataclasses
 import math
 
-import numpy as np
-
 from data.synthetic import animals, made, people, plain, plants, vehicles
 from data.synthetic.backdrops import Backdrop, draw_backdrop
-from data.synthetic.camera import Camera, draw_camera
+from data.synthetic.camera import Camera, draw_camera, still_camera
 from data.synthetic.dice import Dice
 from data.synthetic.lens import draw_lens
-from data.synthetic.motion import KINDS, draw_track, out_and_back, passing
+from data.synthetic.motion import KINDS, Track, draw_track, out_and_back, passing
 from data.synthetic.props import cover, fixture, rows
 from data.synthetic.scenes import Actor, Bend, Scene
 from data.synthetic.surfaces import draw_wardrobe
@@ -61,9 +59,7 @@ def draw_video(dice: Dice, frames: int) -> Scene:
 def draw_picture(dice: Dice) -> Scene:
     """Many things of all sizes, over and beside each other."""
     backdrop, lens = draw_backdrop(dice), draw_lens(dice, 1)
-    zero = np.zeros(1)
-    camera = Camera("still", zero + 0.5, zero + 0.5, zero + 1, zero)
-    actors = []
+    camera, actors = still_camera(1), []
     for _ in range(dice.integer(1, 4)):
         actors += _star(dice, backdrop, camera, 1, 0.02)
     for _ in range(dice.integer(2, 8)):
@@ -81,7 +77,7 @@ def _star(dice: Dice, backdrop: Backdrop, camera: Camera, frames: int, pace: flo
     body = dice.choice(tuple(_BODIES), tuple(_BODIES.values()))(dice, wardrobe)
     motion = dice.choice(KINDS, _MOTIONS)
     speed = min(0.15, pace * dice.log_uniform(0.4, 3) * (2 if dice.chance(0.08) else 1))
-    start = _place(dice, 0.5 - 0.5 * radius)
+    start = somewhere(dice, 0.5 - 0.5 * radius)
     track = draw_track(dice, frames, motion, start, speed, radius, dice.uniform(2, 6))
     if dice.chance(0.6):  # the camera goes with it
         track = track.shifted(camera.x - 0.5, camera.y - 0.5)
@@ -92,13 +88,7 @@ def _star(dice: Dice, backdrop: Backdrop, camera: Camera, frames: int, pace: flo
         event = dice.choice(("none", "passing", "behind", "out"), (2, 5, 2, 5))
         if event == "behind" and (radius > 0.13 or motion == "rest"):  # it would hide half the picture, or nothing
             event = dice.choice(("passing", "out"))
-        first = 0 if dice.chance(0.15) else max(1, frames // 6)
-        when = dice.integer(first, max(first, round(0.65 * frames)))
-        if event == "out":
-            back = when + dice.integer(2, max(3, (frames - when) // 2))
-            track = out_and_back(dice, track, when, back, max(0.03, 3 * speed), (camera.x, camera.y))
-        elif event in ("passing", "behind"):
-            covers.append(cover(dice, backdrop, track, when, event, speed))
+        track, covers = happening(dice, event, backdrop, camera, track, speed)
     star = Actor(body, track, "star", motion, event, bend, shadow, camouflaged=wardrobe.ground is not None)
     group = [star]
     if dice.chance(0.35):
@@ -106,6 +96,23 @@ def _star(dice: Dice, backdrop: Backdrop, camera: Camera, frames: int, pace: flo
         star = group[0] = dataclasses.replace(star, twins=count)
         group += [_twin(dice, star, frames, speed) for _ in range(count)]
     return group + covers
+
+
+def happening(
+    dice: Dice, event: str, backdrop: Backdrop, camera: Camera, track: Track, speed: float
+) -> tuple[Track, list[Actor]]:
+    """The track of a star as an event makes it, and what covers the star then.
+
+    Args:
+        event: ``none``, ``out``, ``passing`` or ``behind``.
+    """
+    frames = len(track.x)
+    first = 0 if dice.chance(0.15) else max(1, frames // 6)
+    when = dice.integer(first, max(first, round(0.65 * frames)))
+    if event == "out":
+        back = when + dice.integer(2, max(3, (frames - when) // 2))
+        return out_and_back(dice, track, when, back, max(0.03, 3 * speed), (camera.x, camera.y)), []
+    return track, [] if event == "none" else [cover(dice, backdrop, track, when, event, speed)]
 
 
 def _twin(dice: Dice, star: Actor, frames: int, speed: float) -> Actor:
@@ -117,7 +124,7 @@ def _twin(dice: Dice, star: Actor, frames: int, speed: float) -> Actor:
         angle = dice.angle()
         start = x + 2 * radius * math.cos(angle), y + 2 * radius * math.sin(angle)
     else:
-        start = _place(dice, 0.5)
+        start = somewhere(dice, 0.5)
     if frames > 3 and dice.chance(0.25):  # it crosses the star's way
         when = dice.integer(1, frames - 2)
         where = float(star.track.x[when]), float(star.track.y[when])
@@ -136,14 +143,14 @@ def _extra(dice: Dice, backdrop: Backdrop, camera: Camera, frames: int, pace: fl
     body = dice.choice(tuple(_BODIES), tuple(_BODIES.values()))(dice, wardrobe)
     motion = dice.choice(KINDS, _MOTIONS)
     speed = min(0.15, pace * dice.log_uniform(0.4, 3))
-    track = draw_track(dice, frames, motion, _place(dice, 0.55), speed, radius, dice.uniform(1, 7))
+    track = draw_track(dice, frames, motion, somewhere(dice, 0.55), speed, radius, dice.uniform(1, 7))
     if dice.chance(0.4):
         track = track.shifted(camera.x - 0.5, camera.y - 0.5)
     bend = _bend(dice) if body.bends and dice.chance(0.4) else None
     return Actor(body, track, "extra", motion, bend=bend, shadow=dice.choice((0.0, dice.uniform(0.2, 0.6)), (2, 1)))
 
 
-def _place(dice: Dice, reach: float) -> tuple[float, float]:
+def somewhere(dice: Dice, reach: float) -> tuple[float, float]:
     """Somewhere in the picture, up to `reach` from its middle to the sides."""
     reach = max(reach, 0.2)
     return 0.5 + reach * dice.uniform(-1, 1), 0.5 + reach * dice.uniform(-1, 1)

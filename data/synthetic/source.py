@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from data.source import Video
+from data.synthetic import clear
 from data.synthetic.casting import SMALLEST, cast_picture, cast_video
 from data.synthetic.dice import Dice
 from data.synthetic.plots import draw_picture, draw_video
@@ -210,9 +211,24 @@ class SyntheticVideos(_Synthetic):
         return draw_video(dice, self.length)
 
     def _cast(self, dice: Dice, scene: Scene) -> tuple[Object, ...]:
+        return cast_video(dice, scene, self._counts(), self.in_first_frame)
+
+    def _counts(self) -> dict[int, float]:
+        """How many objects, with weights."""
         low, high = self.objects
-        counts = {count: _WEIGHTS[count - 1] for count in range(low, high + 1)}
-        return cast_video(dice, scene, counts, self.in_first_frame)
+        return {count: _WEIGHTS[count - 1] for count in range(low, high + 1)}
+
+
+class ClearVideos(SyntheticVideos):
+    """Videos of a few large things that stand out; all objects are whole things."""
+
+    _stream = 3
+
+    def _plot(self, dice: Dice) -> Scene:
+        return clear.draw_clear_video(dice, self.length)
+
+    def _cast(self, dice: Dice, scene: Scene) -> tuple[Object, ...]:
+        return cast_video(dice, scene, self._counts(), self.in_first_frame, clear.SMALLEST, parts=0.0)
 
 
 class SyntheticPictures(_Synthetic):
@@ -246,3 +262,15 @@ class SyntheticPictures(_Synthetic):
 
     def _cast(self, dice: Dice, scene: Scene) -> tuple[Object, ...]:
         return cast_picture(dice, scene, self.most, SMALLEST / 2)
+
+
+class ClearPictures(SyntheticPictures):
+    """Pictures of a few large things that stand out; all objects are whole things."""
+
+    _stream = 4
+
+    def _plot(self, dice: Dice) -> Scene:
+        return clear.draw_clear_picture(dice)
+
+    def _cast(self, dice: Dice, scene: Scene) -> tuple[Object, ...]:
+        return cast_picture(dice, scene, self.most, clear.SMALLEST, parts=0.0)

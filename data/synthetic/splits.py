@@ -11,13 +11,15 @@ import pathlib
 import numpy as np
 
 from data.synthetic.scenes import Object
-from data.synthetic.source import VERSION, Casting, SyntheticPictures, SyntheticVideos
+from data.synthetic.source import VERSION, Casting, ClearPictures, ClearVideos, SyntheticPictures, SyntheticVideos
 from sam2_jax.media.files import replacing
 
 _TRAINING, _HELD_OUT = 1, 2  # seeds
 _RECORD = pathlib.Path(__file__).with_name("held_out.json")
 _VIDEOS = dict(name="synthetic_held_out", objects=(2, 3), in_first_frame=True)
 _PICTURES = dict(name="synthetic_pictures_held_out")
+_CLEAR_VIDEOS = dict(name="synthetic_clear_held_out", objects=(2, 3), in_first_frame=True)
+_CLEAR_PICTURES = dict(name="synthetic_clear_pictures_held_out")
 
 
 def training_videos(count: int = 100_000, frames: int = 24, size: int = 256) -> SyntheticVideos:
@@ -42,11 +44,35 @@ def held_out_pictures(size: int = 256) -> SyntheticPictures:
     return SyntheticPictures(_HELD_OUT, len(castings), size=size, castings=castings, **_PICTURES)
 
 
+def clear_training_videos(count: int = 100_000, frames: int = 24, size: int = 256) -> ClearVideos:
+    """Videos of 1 to 3 objects that are easy to see, each of which is in sight at first."""
+    return ClearVideos(_TRAINING, count, "synthetic_clear", frames, size, objects=(1, 3), in_first_frame=True)
+
+
+def clear_training_pictures(count: int = 100_000, size: int = 256) -> ClearPictures:
+    """Pictures of up to 8 objects that are easy to see."""
+    return ClearPictures(_TRAINING, count, "synthetic_clear_pictures", size)
+
+
+def clear_held_out_videos(size: int = 256) -> ClearVideos:
+    """100 videos of 24 frames with 2 or 3 objects that are easy to see: each covers at least 1.5% of frame 0."""
+    castings = _recorded("clear_videos")
+    return ClearVideos(_HELD_OUT, len(castings), size=size, castings=castings, **_CLEAR_VIDEOS)
+
+
+def clear_held_out_pictures(size: int = 256) -> ClearPictures:
+    """500 pictures of up to 8 objects that are easy to see."""
+    castings = _recorded("clear_pictures")
+    return ClearPictures(_HELD_OUT, len(castings), size=size, castings=castings, **_CLEAR_PICTURES)
+
+
 def record_held_out(videos: int = 100, pictures: int = 500) -> None:
     """Chooses the objects of what is held out anew: for a new `VERSION` alone."""
     sources = {
         "videos": SyntheticVideos(_HELD_OUT, videos, **_VIDEOS),
         "pictures": SyntheticPictures(_HELD_OUT, pictures, **_PICTURES),
+        "clear_videos": ClearVideos(_HELD_OUT, videos, **_CLEAR_VIDEOS),
+        "clear_pictures": ClearPictures(_HELD_OUT, pictures, **_CLEAR_PICTURES),
     }
     record = {"version": VERSION}
     for kind, source in sources.items():

@@ -10,7 +10,9 @@ import jax.numpy as jnp
 from jax.experimental.pallas.ops.tpu.splash_attention import splash_attention_kernel as splash
 from jax.experimental.pallas.ops.tpu.splash_attention.splash_attention_mask_info import MaskInfo
 
-_BLOCK_BYTES = 2048  # of a block's tokens, each channel: what the fast memory of v4, v5 and v6 chips has room for
+# Bytes of a block's tokens, each channel: what the fast memory of v4, v5 and v6 chips has room for. The backward pass
+# has more score matrices at once, and in a large program the compiler leaves it less room than when it is alone.
+_BLOCK_BYTES, _BACKWARD_BLOCK_BYTES = 2048, 1024
 _LANES = 128
 _ATTENDED, _PADDING = 1, 0  # keys that a query sees bear its own number
 _INTERPRET = False  # tests run the kernel without a TPU
@@ -38,7 +40,8 @@ def _on_one_device(queries, keys, values, valid):
     query_block, key_block = (_block(x) for x in (queries, keys))
     queries = _padded(queries * jnp.asarray(queries.shape[-1] ** -0.5, queries.dtype), query_block)
     keys, values, valid = (_padded(x, key_block) for x in (keys, values, valid))
-    kernel = _kernel(query_block, key_block)
+    largest = _BACKWARD_BLOCK_BYTES // queries.dtype.itemsize
+    kernel = _kernel(query_block, key_block, min(query_block, largest), min(key_block, largest))
     attended = jnp.full(queries.shape[1], _ATTENDED)
 
     def one_row(queries, keys, values, valid):
@@ -51,8 +54,8 @@ def _on_one_device(queries, keys, values, valid):
 
 
 def _block(x: jax.Array) -> int:
-    """How many tokens of (B, N, heads, D) are taken at once."""
-    return min(_BLOCK_BYTES // x.dtype.itemsize, -(-x.shape[1] // _LANES) * _LANES)
+    """How many tokens of (B, N, heads, D) are taken at once, a power of 2."""
+    return min(_BLOCK_BYTES // x.dtype.itemsize, max(_LANES, 1 << (x.shape[1] - 1).bit_length()))
 
 
 def _padded(x: jax.Array, block: int) -> jax.Array:
@@ -60,7 +63,9 @@ def _padded(x: jax.Array, block: int) -> jax.Array:
     return jnp.pad(x, ((0, 0), (0, -x.shape[1] % block), *((0, 0),) * (x.ndim - 2)))
 
 
-def _kernel(query_block: int, key_block: int) -> splash.SplashAttentionKernel:
+def _kernel(
+    query_block: int, key_block: int, backward_query_block: int, backward_key_block: int
+) -> splash.SplashAttentionKernel:
     # Which blocks of a mask are empty is what this kernel is made to know; here all of them are computed.
     every_block = MaskInfo(None, None, None, None, None)
     return splash.SplashAttentionKernel(
@@ -68,10 +73,10 @@ def _kernel(query_block: int, key_block: int) -> splash.SplashAttentionKernel:
         block_sizes=splash.BlockSizes(
             block_q=query_block,
             block_kv=key_block,
-            block_q_dkv=query_block,
-            block_kv_dkv=key_block,
-            block_q_dq=query_block,
-            block_kv_dq=key_block,
+            block_q_dkv=backward_query_block,
+            block_kv_dkv=backward_key_block,
+            block_q_dq=backward_query_block,
+            block_kv_dq=backward_key_block,
         ),
         is_mqa=False,
         save_residuals=False,

@@ -57,6 +57,18 @@ def _on_tpu(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(config, model=change(config.model, attention=BEST_ON_TPU))
 
 
+def with_entry(config: TrainConfig, number: int) -> TrainConfig:
+    """The config with one entry of its mixture alone.
+
+    Raises:
+        ValueError: it has no such entry.
+    """
+    entries = config.data.entries
+    if not 0 <= number < len(entries):
+        raise ValueError(f"The mixture has entries 0 to {len(entries) - 1}, but --entry {number} came.")
+    return dataclasses.replace(config, data=dataclasses.replace(config.data, entries=(entries[number],)))
+
+
 def with_clips(config: TrainConfig, clips: int) -> TrainConfig:
     """The config with batches of so many clips from every entry of its mixture."""
     entries = tuple(dataclasses.replace(entry, batch_size=clips) for entry in config.data.entries)

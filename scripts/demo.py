@@ -55,10 +55,10 @@ def demo(
 
 def _made_up(number: int, weights: Path, out: Path) -> None:
     """The first two objects of a held-out video, each from one click on the first frame."""
-    from data.synthetic import held_out_videos
+    from data.synthetic import clear_held_out_videos
     from sam2_jax.evaluation.clips import open_clip
 
-    source = held_out_videos()
+    source = clear_held_out_videos()
     if not 0 <= number < len(source):
         raise ValueError(f"--number is {number}; expected 0 to {len(source) - 1}.")
     clip = open_clip(source, number)

@@ -6,7 +6,8 @@ In: a `DataConfig`, the step to begin with, and which host this is. Out: an iter
 
 A step determines its examples, whatever the number of threads or hosts. The mixture says that step `s` is the `k`-th
 batch of one entry; its B examples have the positions `k * B` to `(k + 1) * B` in that entry's endless stream, which
-goes through all its videos in one random order after another. Host `h` of `n` makes those at `h`, `h + n`, ... of them.
+goes through all its videos in one random order after another. Host 0 makes the first of them, and the last host the
+last, so that a clip's place in the whole batch, by which its clicks are drawn, does not depend on the number of hosts.
 So the step is all that need be remembered: to begin at step `s` equals never having stopped, also on other hosts.
 """
 
@@ -85,13 +86,15 @@ class Batches(Iterator[Batch]):
 
     def _batches_of(self, stream: Stream, host: int, hosts: int) -> grain.MapDataset:
         config, size = self._config, stream.entry.batch_size // hosts
+        mine = slice(host * size, (host + 1) * size)
         order = np.random.SeedSequence((config.seed, stream.number)).generate_state(1)[0]
 
         def make(turns: list[tuple[int, int]]) -> Batch:
+            """This host's part of a batch, of whose B examples the positions and videos are given."""
             batch = empty_batch(stream.entry, config.image_size, size)
             makings = [
                 self._makers.submit(write_example, stream, config, position, video, batch, place, self.report)
-                for place, (position, video) in enumerate(turns)
+                for place, (position, video) in enumerate(turns[mine])
             ]
             for making in makings:
                 making.result()
@@ -101,8 +104,8 @@ class Batches(Iterator[Batch]):
             grain.MapDataset.source(stream.videos)
             .shuffle(seed=int(order))
             .repeat()
-            .map_with_index(lambda position, video: (position, video))[host::hosts]
-            .batch(size, drop_remainder=True, batch_fn=list)
+            .map_with_index(lambda position, video: (position, video))
+            .batch(stream.entry.batch_size, drop_remainder=True, batch_fn=list)
             .map(make)
         )
 

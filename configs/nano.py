@@ -67,15 +67,15 @@ REMATERIALISE = Rematerialise(encoder=False, memory=False)
 HALF = NANO.image_size // 2
 
 
-def pictures(source: Source, weight: float = 1.0) -> Entry:
+def pictures(source: Source) -> Entry:
     """Made-up pictures, up to 6 objects of each."""
     rule = ClipRule(frames=1, objects=6)
-    return Entry(source, weight, batch_size=4, clip=rule, augmentation=PICTURE_AUGMENTATION)
+    return Entry(source, batch_size=4, clip=rule, augmentation=PICTURE_AUGMENTATION)
 
 
-def videos(source: Source, weight: float) -> Entry:
-    """Short clips of made-up videos, many rather than long ones."""
-    return Entry(source, weight, batch_size=4, clip=ClipRule(frames=3, objects=3))
+def videos(source: Source) -> Entry:
+    """Short clips of made-up videos, many rather than long ones, three batches for each one of pictures."""
+    return Entry(source, weight=3.0, batch_size=4, clip=ClipRule(frames=3, objects=3))
 
 
 def get_config(stage: str) -> TrainConfig:
@@ -87,10 +87,10 @@ def get_config(stage: str) -> TrainConfig:
     if stage == "pictures":
         steps, evaluation = 4000, EvaluationConfig(clear_held_out_pictures(size), 1000, videos=100, frames=1, objects=8)
     else:
-        entries.append(videos(clear_training_videos(size=size), 3.0))
+        entries.append(videos(clear_training_videos(size=size)))
         steps, evaluation = 4000, EvaluationConfig(clear_held_out_videos(size), every=1000, videos=20, frames=8)
     if stage == "full_size":
-        entries += [pictures(training_pictures(size=size)), videos(training_videos(size=size), 3.0)]
+        entries += [pictures(training_pictures(size=size)), videos(training_videos(size=size))]
         steps = 1000
     return TrainConfig(
         model=change(NANO, image_size=size, has_memory=stage != "pictures"),

@@ -65,7 +65,7 @@ def draw_backdrop(dice: Dice, kinds: Mapping[str, float] = KINDS) -> Backdrop:
     """Args:
     kinds: which, and how often each.
     """
-    kind = dice.choice(tuple(kinds), tuple(kinds.values()))
+    kind = dice.weighted(kinds)
     palette = draw_palette(dice)
     texture = draw_texture(dice, palette, unit=dice.log_uniform(0.4, 1.5))
     floor, shapes, count = None, [], {"room": (2, 8), "landscape": (2, 10), "clutter": (10, 40)}.get(kind, (0, 0))

@@ -52,7 +52,7 @@ def draw_camera(dice: Dice, frames: int, moves: Mapping[str, float] = MOVES) -> 
     """Args:
     moves: which kinds, and how often each.
     """
-    kind = dice.choice(tuple(moves), tuple(moves.values()))
+    kind = dice.weighted(moves)
     time, zero = np.arange(frames), np.zeros(frames)
     x, y, zoom, angle = zero + 0.5, zero + 0.5, zero + 1, zero
     wild = kind == "wild"

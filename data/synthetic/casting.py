@@ -35,7 +35,7 @@ def cast_video(
     """
     frames = sorted({0, scene.frames // 3, 2 * scene.frames // 3})
     everyone, seen = _sketch(dice, scene, frames, most_parts=24)
-    wanted = dice.choice(tuple(counts), tuple(counts.values()))
+    wanted = dice.weighted(counts)
     large = seen > smallest
     able = (large[:, 0] if in_first_frame else large.any(1)) & (seen.max(1) < 0.6)
     chosen: list[int] = []

@@ -38,7 +38,7 @@ _EVENTS = {"none": 5, "passing": 1, "out": 1}
 
 
 def draw_clear_video(dice: Dice, frames: int) -> Scene:
-    """Two to four things that move, one of which may go out of sight and come back."""
+    """Two to four things that move, some of which go out of sight and come back."""
     backdrop, lens = draw_backdrop(dice, _CALM), draw_lens(dice, frames)
     camera = draw_camera(dice, frames, _STEADY)
     pace = dice.log_uniform(0.004, 0.03)
@@ -62,19 +62,19 @@ def _thing(dice: Dice, backdrop: Backdrop, camera: Camera, frames: int, pace: fl
     radius = dice.log_uniform(0.1, 0.3)
     # Of a few draws, the one that stands out most.
     body = max((_body(dice) for _ in range(3)), key=lambda body: _contrast(body, backdrop))
-    motion = dice.choice(tuple(_MOTIONS), tuple(_MOTIONS.values()))
+    motion = dice.weighted(_MOTIONS)
     speed = pace * dice.log_uniform(0.5, 2)
     track = draw_track(dice, frames, motion, somewhere(dice, 0.38), speed, radius, dice.uniform(2, 6))
     event, covers = "none", []
     if frames > 3:
-        event = dice.choice(tuple(_EVENTS), tuple(_EVENTS.values()))
+        event = dice.weighted(_EVENTS)
         track, covers = happening(dice, event, backdrop, camera, track, speed)
     shadow = dice.choice((0.0, dice.uniform(0.15, 0.6)), (3, 2))
     return [Actor(body, track, "star", motion, event, shadow=shadow), *covers]
 
 
 def _body(dice: Dice) -> Body:
-    return dice.choice(tuple(_BODIES), tuple(_BODIES.values()))(dice, Wardrobe(draw_palette(dice)))
+    return dice.weighted(_BODIES)(dice, Wardrobe(draw_palette(dice)))
 
 
 def _contrast(body: Body, backdrop: Backdrop) -> float:

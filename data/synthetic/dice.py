@@ -7,7 +7,7 @@ distributions.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -47,6 +47,10 @@ class Dice:
             if rest < 0:
                 return option
         return options[-1]
+
+    def weighted(self, weights: Mapping):
+        """One of the keys, as often as its value says."""
+        return self.choice(tuple(weights), tuple(weights.values()))
 
     def sample(self, options: Sequence, count: int) -> list:
         """Different ones of the options, in random order; all of them where there are not as many."""

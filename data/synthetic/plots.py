@@ -74,7 +74,7 @@ def draw_picture(dice: Dice) -> Scene:
 def _star(dice: Dice, backdrop: Backdrop, camera: Camera, frames: int, pace: float) -> list[Actor]:
     radius = dice.log_uniform(0.07, 0.46)
     wardrobe = draw_wardrobe(dice, backdrop.palette, backdrop.texture, radius)
-    body = dice.choice(tuple(_BODIES), tuple(_BODIES.values()))(dice, wardrobe)
+    body = dice.weighted(_BODIES)(dice, wardrobe)
     motion = dice.choice(KINDS, _MOTIONS)
     speed = min(0.15, pace * dice.log_uniform(0.4, 3) * (2 if dice.chance(0.08) else 1))
     start = somewhere(dice, 0.5 - 0.5 * radius)
@@ -140,7 +140,7 @@ def _extra(dice: Dice, backdrop: Backdrop, camera: Camera, frames: int, pace: fl
     """Something else that moves."""
     radius = dice.log_uniform(0.03, 0.2)
     wardrobe = draw_wardrobe(dice, backdrop.palette, backdrop.texture, radius)
-    body = dice.choice(tuple(_BODIES), tuple(_BODIES.values()))(dice, wardrobe)
+    body = dice.weighted(_BODIES)(dice, wardrobe)
     motion = dice.choice(KINDS, _MOTIONS)
     speed = min(0.15, pace * dice.log_uniform(0.4, 3))
     track = draw_track(dice, frames, motion, somewhere(dice, 0.55), speed, radius, dice.uniform(1, 7))

@@ -5,6 +5,7 @@ In: nothing. Out: sources. What is held out has its own seed, and its objects ar
 `record_held_out`), so that no version of a library can choose others.
 """
 
+import functools
 import json
 import pathlib
 
@@ -16,10 +17,13 @@ from sam2_jax.media.files import replacing
 
 _TRAINING, _HELD_OUT = 1, 2  # seeds
 _RECORD = pathlib.Path(__file__).with_name("held_out.json")
-_VIDEOS = dict(name="synthetic_held_out", objects=(2, 3), in_first_frame=True)
-_PICTURES = dict(name="synthetic_pictures_held_out")
-_CLEAR_VIDEOS = dict(name="synthetic_clear_held_out", objects=(2, 3), in_first_frame=True)
-_CLEAR_PICTURES = dict(name="synthetic_clear_pictures_held_out")
+_FEW = dict(objects=(2, 3), in_first_frame=True)
+_MAKERS = {  # by what each is recorded under
+    "videos": functools.partial(SyntheticVideos, _HELD_OUT, name="synthetic_held_out", **_FEW),
+    "pictures": functools.partial(SyntheticPictures, _HELD_OUT, name="synthetic_pictures_held_out"),
+    "clear_videos": functools.partial(ClearVideos, _HELD_OUT, name="synthetic_clear_held_out", **_FEW),
+    "clear_pictures": functools.partial(ClearPictures, _HELD_OUT, name="synthetic_clear_pictures_held_out"),
+}
 
 
 def training_videos(count: int = 100_000, frames: int = 24, size: int = 256) -> SyntheticVideos:
@@ -34,14 +38,12 @@ def training_pictures(count: int = 100_000, size: int = 256) -> SyntheticPicture
 
 def held_out_videos(size: int = 256) -> SyntheticVideos:
     """100 videos of 24 frames with 2 or 3 objects, each of which covers at least 0.3% of frame 0."""
-    castings = _recorded("videos")
-    return SyntheticVideos(_HELD_OUT, len(castings), size=size, castings=castings, **_VIDEOS)
+    return _held_out("videos", size)
 
 
 def held_out_pictures(size: int = 256) -> SyntheticPictures:
     """500 pictures of up to 24 objects."""
-    castings = _recorded("pictures")
-    return SyntheticPictures(_HELD_OUT, len(castings), size=size, castings=castings, **_PICTURES)
+    return _held_out("pictures", size)
 
 
 def clear_training_videos(count: int = 100_000, frames: int = 24, size: int = 256) -> ClearVideos:
@@ -56,29 +58,28 @@ def clear_training_pictures(count: int = 100_000, size: int = 256) -> ClearPictu
 
 def clear_held_out_videos(size: int = 256) -> ClearVideos:
     """100 videos of 24 frames with 2 or 3 objects that are easy to see: each covers at least 1.5% of frame 0."""
-    castings = _recorded("clear_videos")
-    return ClearVideos(_HELD_OUT, len(castings), size=size, castings=castings, **_CLEAR_VIDEOS)
+    return _held_out("clear_videos", size)
 
 
 def clear_held_out_pictures(size: int = 256) -> ClearPictures:
     """500 pictures of up to 8 objects that are easy to see."""
-    castings = _recorded("clear_pictures")
-    return ClearPictures(_HELD_OUT, len(castings), size=size, castings=castings, **_CLEAR_PICTURES)
+    return _held_out("clear_pictures", size)
 
 
 def record_held_out(videos: int = 100, pictures: int = 500) -> None:
     """Chooses the objects of what is held out anew: for a new `VERSION` alone."""
-    sources = {
-        "videos": SyntheticVideos(_HELD_OUT, videos, **_VIDEOS),
-        "pictures": SyntheticPictures(_HELD_OUT, pictures, **_PICTURES),
-        "clear_videos": ClearVideos(_HELD_OUT, videos, **_CLEAR_VIDEOS),
-        "clear_pictures": ClearPictures(_HELD_OUT, pictures, **_CLEAR_PICTURES),
-    }
+    counts = {"videos": videos, "pictures": pictures, "clear_videos": videos, "clear_pictures": pictures}
     record = {"version": VERSION}
-    for kind, source in sources.items():
+    for kind, make in _MAKERS.items():
+        source = make(counts[kind])
         record[kind] = [_line(source, index) for index in range(len(source))]
     with replacing(_RECORD) as file:
         file.write((json.dumps(record, indent=0) + "\n").encode())
+
+
+def _held_out(kind: str, size: int) -> SyntheticVideos | SyntheticPictures:
+    castings = _recorded(kind)
+    return _MAKERS[kind](len(castings), size=size, castings=castings)
 
 
 def _line(source: SyntheticVideos | SyntheticPictures, index: int) -> str:

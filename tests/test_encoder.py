@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The encoder gives the same whichever way it is computed, and drops paths only where it should."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,20 +58,38 @@ def test_frames_of_another_size_are_refused():
 
 
 def test_a_dropped_path_is_dropped_for_a_whole_picture_and_made_up_for_in_the_mean():
-    block = hiera.Block(8, 8, 1, 4, False, 0.5, jnp.float32, "xla")
-    x = jax.random.normal(jax.random.key(0), (1, 8, 8, 8))
+    block = hiera.Block(8, 8, 1, 4, False, jnp.float32, "xla")
+    x = jax.random.normal(jax.random.key(0), (4, 8, 8, 8))
     params = block.init(jax.random.key(1), x, False)
-    branch = block.apply(params, x, False, method=lambda module, x, train: module.attn(module.norm1(x)))
-    run = jax.jit(lambda key: block.apply(params, x, True, rngs={"dropout": key}, method=_attention_half))
-    outcomes = jnp.stack([run(key) for key in jax.random.split(jax.random.key(2), 40)])
-    dropped = jnp.abs(outcomes - x).max(axis=(1, 2, 3, 4)) == 0
-    kept = outcomes[~dropped]
-    assert 8 < int(dropped.sum()) < 32
-    np.testing.assert_allclose(kept, jnp.broadcast_to(x + 2 * branch, kept.shape), rtol=1e-5, atol=1e-5)
+    whole, half = block.apply(params, x, True), x + block.apply(params, x, method=lambda m, x: m.attn(m.norm1(x)))
+    shares = jnp.array([[0, 1, 1, 0], [0, 1, 0, 1.0]])
+    np.testing.assert_allclose(
+        block.apply(params, x, True, shares)[:3], [x[0], whole[1], half[2]], rtol=1e-5, atol=1e-5
+    )
 
 
-def _attention_half(block: hiera.Block, x: jax.Array, train: bool) -> jax.Array:
-    return x + block._maybe_drop(block.attn(block.norm1(x)), train)
+def test_paths_are_dropped_the_oftener_the_deeper():
+    shares = hiera._drop_paths(jax.random.key(0), 0.4, 5, 4000)
+    np.testing.assert_allclose((shares == 0).mean((1, 2)), [0, 0.1, 0.2, 0.3, 0.4], atol=0.02)
+    np.testing.assert_allclose(shares.mean((1, 2)), 1, atol=0.03)
+    assert (shares[:, 0] != shares[:, 1]).any()
+
+
+@pytest.mark.parametrize("rematerialise", [False, True])
+def test_equal_blocks_in_a_loop_have_the_gradients_of_each_block_by_itself(rematerialise):
+    model, params = small_model(drop_path_rate=0.0, stages=(1, 3, 5, 1), global_attention_blocks=(6,))
+    picture = jnp.asarray(frames(64) / 255)
+
+    @functools.partial(jax.jit, static_argnums=1)
+    def gradients(params, train):
+        def loss(params):
+            options = train, train and rematerialise
+            features = model.apply({"params": params}, picture, *options, method="encode_frames")
+            return sum((x**2).mean() for x in jax.tree.leaves(features))
+
+        return jax.grad(loss)(params)["image_encoder"]
+
+    assert largest_difference(gradients(params, True), gradients(params, False)) < 1e-4
 
 
 def test_training_without_dropping_equals_inference():

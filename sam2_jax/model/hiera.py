@@ -12,7 +12,7 @@ import numpy as np
 
 from sam2_jax.config import SAM2Config
 from sam2_jax.model.attention import attention, largest_divisor, walks_in_blocks
-from sam2_jax.model.layers import MLP, LayerNorm, conv, dense, gelu
+from sam2_jax.model.layers import MLP, LayerNorm, conv, dense, gelu, loop
 
 # Tokens of a strip of windows. Their hidden activations take a few megabytes: about a core's share of the cache.
 _TOKENS_AT_ONCE = 2048
@@ -72,7 +72,6 @@ class Block(nn.Module):
 
     Attributes:
         window: side of the windows that the attention stays in, tokens before pooling; 0 for the whole map.
-        drop_path: probability that training skips a branch for one picture.
     """
 
     dim_in: int
@@ -80,7 +79,6 @@ class Block(nn.Module):
     heads: int
     window: int
     pool: bool
-    drop_path: float
     dtype: jnp.dtype
     implementation: str
 
@@ -92,13 +90,18 @@ class Block(nn.Module):
         if self.dim != self.dim_in:
             self.proj = dense(self.dim, self.dtype)
 
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool, shares: jax.Array | None = None) -> jax.Array:
+        """(B, H, W, C) -> the block's map.
+
+        Args:
+            shares: (2, B) of attention and MLP, what each picture takes of them, of `_drop_paths`; None for all.
+        """
         rows = self._rows_at_once(*x.shape[1:3])
         if train or rows == x.shape[1] or not walks_in_blocks(self.implementation):
-            return self._whole(x, train)
+            return self._whole(x, shares)
         # Windows know nothing of each other, so the block may run strip by strip, and a strip stays in the cache.
         strips = einops.rearrange(x, "b (r y) w c -> (b r) 1 y w c", y=rows)
-        run = nn.scan(lambda block, _, strip: (None, block._whole(strip, train)), variable_broadcast="params")
+        run = nn.scan(lambda block, _, strip: (None, block._whole(strip, None)), variable_broadcast="params")
         _, strips = run(self, None, strips)
         return einops.rearrange(strips, "(b r) 1 y w c -> b (r y) w c", b=x.shape[0])
 
@@ -108,19 +111,13 @@ class Block(nn.Module):
             return height
         return self.window * largest_divisor(height // self.window, _TOKENS_AT_ONCE // (self.window * width))
 
-    def _whole(self, x: jax.Array, train: bool) -> jax.Array:
+    def _whole(self, x: jax.Array, shares: jax.Array | None) -> jax.Array:
+        of_attention, of_mlp = (1, 1) if shares is None else shares.astype(x.dtype)[..., None, None, None]
         normed = self.norm1(x)
         # Where the width changes the shortcut is a projection of the *normalised* input.
         shortcut = max_pool_2x2(self.proj(normed)) if self.dim != self.dim_in else x
-        x = shortcut + self._maybe_drop(self.attn(normed), train)
-        return x + self._maybe_drop(self.mlp(self.norm2(x)), train)
-
-    def _maybe_drop(self, x: jax.Array, train: bool) -> jax.Array:
-        if not train or self.drop_path == 0:
-            return x
-        keep = 1 - self.drop_path
-        kept = jax.random.bernoulli(self.make_rng("dropout"), keep, (x.shape[0], 1, 1, 1))
-        return jnp.where(kept, x / keep, 0).astype(x.dtype)
+        x = shortcut + of_attention * self.attn(normed)
+        return x + of_mlp * self.mlp(self.norm2(x))
 
 
 class PatchEmbedding(nn.Module):
@@ -149,23 +146,28 @@ class Hiera(nn.Module):
         self.patch_embed = PatchEmbedding(config.embed_dim, dtype)
         self.pos_embed = self.param("pos_embed", initial, (1, *config.position_embedding_size, config.embed_dim))
         self.pos_embed_window = self.param("pos_embed_window", initial, (1, window, window, config.embed_dim))
-        self.blocks = [Block(**fields, dtype=dtype, implementation=config.attention) for fields in _blocks(config)]
+        common = dict(dtype=dtype, implementation=config.attention)
+        self.blocks = [Block(**fields, **common) for fields in _blocks(config)]
 
     def __call__(self, pictures: jax.Array, train: bool = False, rematerialise: bool = False) -> list[jax.Array]:
         """Pictures (B, S, S, 3) -> maps of C, 2 C, 4 C and 8 C channels, with sides S/4, S/8, S/16 and S/32."""
 
-        def run(block: Block, x: jax.Array) -> jax.Array:
-            return block(x, train)
-
-        if rematerialise:
-            run = nn.remat(run)
         x = self.patch_embed(pictures)
         x = x + self._position_embedding(*x.shape[1:3]).astype(x.dtype)
+        shares = None
+        if train and self.config.drop_path_rate:
+            shares = _drop_paths(self.make_rng("dropout"), self.config.drop_path_rate, len(self.blocks), x.shape[0])
         last_of_stage = np.cumsum(self.config.stages) - 1
         maps = []
-        for index, block in enumerate(self.blocks):
-            x = run(block, x)
-            if index in last_of_stage:
+        for alike in _alike(_blocks(self.config)):
+            blocks = self.blocks[alike[0] : alike[-1] + 1]
+            if train:
+                run, own = (lambda block, x, shares: block(x, True, shares)), None if shares is None else shares[alike]
+                x = loop(blocks, run, x, own, rematerialise)
+            else:
+                for block in blocks:
+                    x = block(x, False)
+            if alike[-1] in last_of_stage:
                 maps.append(x)
         return maps
 
@@ -177,6 +179,22 @@ class Hiera(nn.Module):
         whole = jax.image.resize(self.pos_embed, shape, jax.image.ResizeMethod.CUBIC_PYTORCH, antialias=False)
         tiles = jnp.tile(self.pos_embed_window, (1, -(-height // window), -(-width // window), 1))
         return whole + tiles[:, :height, :width]
+
+
+def _drop_paths(key: jax.Array, rate: float, depth: int, pictures: int) -> jax.Array:
+    """How training skips branches of blocks, each for each picture by itself, and makes up for it in the others.
+
+    Returns:
+        (`depth`, 2, `pictures`) float32: 0 for branches that are skipped, the oftener the deeper, else a bit over 1.
+    """
+    keep = 1 - rate * jnp.arange(depth)[:, None, None] / max(depth - 1, 1)
+    return jax.random.bernoulli(key, keep, (depth, 2, pictures)) / keep
+
+
+def _alike(blocks: list[dict]) -> list[np.ndarray]:
+    """The places of neighbours that have the same fields."""
+    changes = [place for place in range(1, len(blocks)) if blocks[place] != blocks[place - 1]]
+    return np.split(np.arange(len(blocks)), changes)
 
 
 def _blocks(config: SAM2Config) -> list[dict]:
@@ -194,7 +212,6 @@ def _blocks(config: SAM2Config) -> list[dict]:
                 heads=config.num_heads * 2**stage,
                 window=0 if index in config.global_attention_blocks else config.window_sizes[before],
                 pool=stage != before,
-                drop_path=config.drop_path_rate * index / max(depth - 1, 1),
             )
         )
     return blocks

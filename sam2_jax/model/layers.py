@@ -5,7 +5,8 @@ In and out: feature maps (..., H, W, C) or tokens (..., N, C), channels last thr
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import einops
 import flax.linen as nn
@@ -60,6 +61,35 @@ class MLP(nn.Module):
         for layer in self.layers[:-1]:
             x = self.activation(layer(x))
         return self.layers[-1](x)
+
+
+def loop(
+    layers: Sequence[nn.Module],
+    run: Callable[[Callable[..., jax.Array], jax.Array, Any], jax.Array],
+    x: jax.Array,
+    own: Any,
+    rematerialise: bool = False,
+) -> jax.Array:
+    """Takes x through layers that are alike, as one loop over their parameters.
+
+    A training has a layer's program once then, and not once a layer: the compiler has half of the work, or less.
+
+    Args:
+        run: takes a layer, to be called with x and more; x; and what is the layer's own. Returns the layer's x.
+        own: a tree of arrays whose first axis is the layers.
+        rematerialise: keep each layer's x for the backward pass, and make what is inside the layer anew.
+    """
+    params = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(layer.variables["params"] for layer in layers))
+    body = layers[0].clone(parent=None)
+
+    def step(x: jax.Array, of_layer: tuple[dict, Any]) -> tuple[jax.Array, None]:
+        params, own = of_layer
+        return run(functools.partial(body.apply, {"params": params}), x, own), None
+
+    step = jax.checkpoint(step) if rematerialise else step
+    if len(layers) == 1:  # one layer alone may change the shape of x
+        return step(x, jax.tree.map(lambda leaf: leaf[0], (params, own)))[0]
+    return jax.lax.scan(step, x, (params, own))[0]
 
 
 def conv(features: int, kernel_size: int, dtype: jnp.dtype, stride: int = 1, padding: int = 0) -> nn.Conv:

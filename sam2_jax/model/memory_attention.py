@@ -4,6 +4,8 @@
 In: frame tokens (B, N, C) and memories of O objects with their codes. Out: conditioned tokens (B O, N, C).
 """
 
+from collections.abc import Callable
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,7 @@ import numpy as np
 
 from sam2_jax.config import SAM2Config
 from sam2_jax.model.attention import attention
-from sam2_jax.model.layers import LayerNorm, dense
+from sam2_jax.model.layers import LayerNorm, dense, loop
 from sam2_jax.model.position import rotary_table, rotate
 
 
@@ -73,12 +75,9 @@ class MemoryAttentionLayer(nn.Module):
         self.dropout = nn.Dropout(config.memory_attention_dropout)
 
     def __call__(self, x, memories, memory_codes, valid, pointers, train):
-        objects = memories.shape[0] // x.shape[0]
-        if train:
-            x, objects = jnp.repeat(x, objects, axis=0), 1  # each object drops its own
         normed = self.norm1(x)
         x = x + self.dropout(self.self_attn(normed, normed, normed), not train)
-        x = jnp.repeat(x, objects, axis=0)
+        x = jnp.repeat(x, memories.shape[0] // x.shape[0], axis=0)
         attended = self.cross_attn_image(self.norm2(x), memories + memory_codes, memories, valid, pointers)
         x = x + self.dropout(attended, not train)
         hidden = self.dropout(nn.relu(self.linear1(self.norm3(x))), not train)
@@ -116,6 +115,16 @@ class MemoryAttention(nn.Module):
             (B O, N, C).
         """
         x = frame + 0.1 * frame_code.astype(frame.dtype)
-        for layer in self.layers:
-            x = layer(x, memories, memory_codes, valid, pointers, train)
-        return self.norm(x)
+        if not train:
+            for layer in self.layers:
+                x = layer(x, memories, memory_codes, valid, pointers, False)
+            return self.norm(x)
+
+        def run(layer: Callable[..., jax.Array], x: jax.Array, key: jax.Array | None) -> jax.Array:
+            rngs = None if key is None else {"dropout": key}
+            return layer(x, memories, memory_codes, valid, pointers, True, rngs=rngs)
+
+        x = jnp.repeat(x, memories.shape[0] // x.shape[0], axis=0)  # each object drops its own
+        drops = self.config.memory_attention_dropout > 0
+        keys = jax.random.split(self.make_rng("dropout"), len(self.layers)) if drops else None
+        return self.norm(loop(self.layers, run, x, keys))

@@ -2,6 +2,7 @@
 """The README's examples run as they stand (on a smaller input, so that a test can afford them)."""
 
 import functools
+import importlib.util
 import re
 import runpy
 import shlex
@@ -66,5 +67,5 @@ def test_every_command_runs(command, folder, monkeypatch):
     assert words[:2] == ["python", "-m"]
     words += [word for part, smaller in SMALLER.items() if part in command for word in smaller]
     monkeypatch.setattr(sys, "argv", words[2:])
-    runpy.run_module(words[2], run_name="__main__")
+    runpy.run_path(importlib.util.find_spec(words[2]).origin, run_name="__main__")
     assert any((folder / "outputs").iterdir())

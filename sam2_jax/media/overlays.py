@@ -220,11 +220,12 @@ def _fit(image: Image.Image, width: int, height: int) -> Image.Image:
 
 
 def _shorten(text: str, width: int, font: ImageFont.ImageFont) -> str:
+    """The end of the text, where names of videos and frames differ."""
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text.rstrip() + "..."
+    while text and font.getlength("..." + text) > width:
+        text = text[1:]
+    return "..." + text.lstrip()
 
 
 def _check_shape(name: str, values: np.ndarray, expected: tuple[int | None, ...]) -> np.ndarray:

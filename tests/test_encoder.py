@@ -72,6 +72,7 @@ def test_paths_are_dropped_the_oftener_the_deeper():
     shares = hiera._drop_paths(jax.random.key(0), 0.4, 5, 4000)
     np.testing.assert_allclose((shares == 0).mean((1, 2)), [0, 0.1, 0.2, 0.3, 0.4], atol=0.02)
     np.testing.assert_allclose(shares.mean((1, 2)), 1, atol=0.03)
+    np.testing.assert_allclose(shares[-1][shares[-1] > 0], 1 / 0.6, rtol=1e-6)
     assert (shares[:, 0] != shares[:, 1]).any()
 
 

@@ -30,7 +30,8 @@ class ClipScores:
     """The scores of one pass through a clip.
 
     Attributes:
-        worst: the mask of lowest J&F so far, where there is a true one; None before the first.
+        worst: the mask of lowest J&F so far, where there is a true one, and the earliest of equals; None before the
+            first.
 
     Args:
         threads: where masks are compared.
@@ -92,6 +93,8 @@ class ClipScores:
         both = np.where(in_truth, (j + f) / 2, np.inf)
         place = int(both.argmin())
         with self._lock:
-            if in_truth[place] and (self.worst is None or both[place] < self.worst.j_and_f):
+            # Threads end in any order: of equal ones it is the earliest frame's, every time.
+            before = self.worst and (self.worst.j_and_f, self.worst.frame)
+            if in_truth[place] and (before is None or (both[place], frame) < before):
                 self.worst = WorstMask(place, frame, masks[place].copy(), float(both[place]))
         return j, f, in_truth, masks.any((1, 2))

@@ -162,8 +162,8 @@ class Hiera(nn.Module):
         for alike in _alike(_blocks(self.config)):
             blocks = self.blocks[alike[0] : alike[-1] + 1]
             if train:
-                run, own = (lambda block, x, shares: block(x, True, shares)), None if shares is None else shares[alike]
-                x = loop(blocks, run, x, own, rematerialise)
+                own = None if shares is None else shares[alike]
+                x = loop(blocks, lambda block, x, share: block(x, True, share), x, own, rematerialise)
             else:
                 for block in blocks:
                     x = block(x, False)

@@ -4,7 +4,7 @@
     python -m train configs/nano.py:pictures --workdir DIR/pictures
     python -m train configs/nano.py:videos --workdir DIR/videos --set init_from=DIR/pictures/checkpoints/4000
     python -m train configs/nano.py:long_clips --workdir DIR/long_clips --set init_from=DIR/videos/checkpoints/4000
-    python -m train configs/nano.py:full_size --workdir DIR/full_size --set init_from=DIR/long_clips/checkpoints/6000
+    python -m train configs/nano.py:full_size --workdir DIR/full_size --set init_from=DIR/long_clips/checkpoints/5400
 
 Pictures come first, without a memory, then short clips, then long ones, as in the paper; all at half the size, where a
 step takes a third of the time, and of scenes that are easy to see. The last stage is short, and half of its scenes are
@@ -67,6 +67,8 @@ OPTIMIZER = OptimizerConfig(
 USER = SimulatedUser(prompted_frames=1, clicks=1)
 # Following is learned from masks before clicks give good ones.
 USER_OF_SHORT_CLIPS = dataclasses.replace(USER, mask_probability=0.75)
+# A second prompt, later in the clip, shows what it is to be corrected.
+USER_OF_LONG_CLIPS = dataclasses.replace(USER, prompted_frames=2, corrected_frames=2)
 # Of the decoder's steps nothing is kept: they would take more memory than a CPU's caches have.
 REMATERIALISE = Rematerialise(encoder=False, memory=False)
 HALF = NANO.image_size // 2
@@ -78,9 +80,9 @@ def pictures(source: Source) -> Entry:
     return Entry(source, batch_size=4, clip=rule, augmentation=PICTURE_AUGMENTATION)
 
 
-def videos(source: Source, frames: int, batch_size: int) -> Entry:
-    """Clips of made-up videos, three batches for each one of pictures."""
-    return Entry(source, weight=3.0, batch_size=batch_size, clip=ClipRule(frames=frames, objects=3))
+def videos(source: Source, frames: int, batch_size: int, weight: float) -> Entry:
+    """Clips of made-up videos, `weight` batches for each one of pictures."""
+    return Entry(source, weight=weight, batch_size=batch_size, clip=ClipRule(frames=frames, objects=3))
 
 
 def get_config(stage: str) -> TrainConfig:
@@ -90,7 +92,7 @@ def get_config(stage: str) -> TrainConfig:
         raise ValueError(f"{stage!r} is no stage of configs/nano.py; expected one of {', '.join(stages)}.")
     size = NANO.image_size if stage == "full_size" else HALF
     # Many short clips teach to follow; long ones to live with memories of the model's own answers.
-    clips = (3, 4) if stage == "videos" else (8, 2)
+    clips = (3, 4, 3.0) if stage == "videos" else (8, 2, 2.0)
     entries = [pictures(clear_training_pictures(size=size))]
     if stage == "pictures":
         steps, evaluation = 4000, EvaluationConfig(clear_held_out_pictures(size), 1000, videos=100, frames=1, objects=8)
@@ -98,7 +100,7 @@ def get_config(stage: str) -> TrainConfig:
         entries.append(videos(clear_training_videos(size=size), *clips))
         steps, evaluation = 4000, EvaluationConfig(clear_held_out_videos(size), every=1000, videos=20, frames=8)
     if stage == "long_clips":
-        steps = 6000
+        steps = 5400
     if stage == "full_size":
         entries += [pictures(training_pictures(size=size)), videos(training_videos(size=size), *clips)]
         steps = 1000
@@ -106,7 +108,7 @@ def get_config(stage: str) -> TrainConfig:
         model=change(NANO, image_size=size, has_memory=stage != "pictures"),
         data=DataConfig(entries=tuple(entries), image_size=size, threads=2),
         steps=steps,
-        user=USER_OF_SHORT_CLIPS if stage == "videos" else USER,
+        user={"pictures": USER, "videos": USER_OF_SHORT_CLIPS}.get(stage, USER_OF_LONG_CLIPS),
         # In a picture all objects are there. At full weight what is learned of that is to be sure, which ruins the
         # beginning of videos; at none the score drifts, and an object taken to be away teaches nothing.
         loss=LossWeights(occlusion=0.05 if stage == "pictures" else 1.0),

@@ -67,8 +67,8 @@ OPTIMIZER = OptimizerConfig(
 USER = SimulatedUser(prompted_frames=1, clicks=1)
 # Following is learned from masks before clicks give good ones.
 USER_OF_SHORT_CLIPS = dataclasses.replace(USER, mask_probability=0.75)
-# A second prompt, later in the clip, shows what it is to be corrected.
-USER_OF_LONG_CLIPS = dataclasses.replace(USER, prompted_frames=2, corrected_frames=2)
+# A second prompt, later in the clip, teaches to heed more than the first frame.
+USER_OF_LONG_CLIPS = dataclasses.replace(USER, prompted_frames=2)
 # Of the decoder's steps nothing is kept: they would take more memory than a CPU's caches have.
 REMATERIALISE = Rematerialise(encoder=False, memory=False)
 HALF = NANO.image_size // 2

@@ -69,6 +69,17 @@ USER = SimulatedUser(prompted_frames=1, clicks=1)
 USER_OF_SHORT_CLIPS = dataclasses.replace(USER, mask_probability=0.75)
 # A second prompt, later in the clip, teaches to heed more than the first frame.
 USER_OF_LONG_CLIPS = dataclasses.replace(USER, prompted_frames=2)
+# Many short clips teach to follow; long ones to live with memories of the model's own answers. The weight is how many
+# batches of them come for each one of pictures.
+SHORT_CLIPS = dict(frames=3, batch_size=4, weight=3.0)
+LONG_CLIPS = dict(frames=8, batch_size=2, weight=2.0)
+# Steps, who prompts, and the clips that there are beside pictures.
+STAGES = {
+    "pictures": (4000, USER, None),
+    "videos": (4000, USER_OF_SHORT_CLIPS, SHORT_CLIPS),
+    "long_clips": (5400, USER_OF_LONG_CLIPS, LONG_CLIPS),
+    "full_size": (1000, USER_OF_LONG_CLIPS, LONG_CLIPS),
+}
 # Of the decoder's steps nothing is kept: they would take more memory than a CPU's caches have.
 REMATERIALISE = Rematerialise(encoder=False, memory=False)
 HALF = NANO.image_size // 2
@@ -81,37 +92,32 @@ def pictures(source: Source) -> Entry:
 
 
 def videos(source: Source, frames: int, batch_size: int, weight: float) -> Entry:
-    """Clips of made-up videos, `weight` batches for each one of pictures."""
+    """Clips of made-up videos, 3 objects of each."""
     return Entry(source, weight=weight, batch_size=batch_size, clip=ClipRule(frames=frames, objects=3))
 
 
 def get_config(stage: str) -> TrainConfig:
     """The stage ``pictures``, ``videos``, ``long_clips`` or ``full_size``."""
-    stages = ("pictures", "videos", "long_clips", "full_size")
-    if stage not in stages:
-        raise ValueError(f"{stage!r} is no stage of configs/nano.py; expected one of {', '.join(stages)}.")
+    if stage not in STAGES:
+        raise ValueError(f"{stage!r} is no stage of configs/nano.py; expected one of {', '.join(STAGES)}.")
+    steps, user, clips = STAGES[stage]
     size = NANO.image_size if stage == "full_size" else HALF
-    # Many short clips teach to follow; long ones to live with memories of the model's own answers.
-    clips = (3, 4, 3.0) if stage == "videos" else (8, 2, 2.0)
     entries = [pictures(clear_training_pictures(size=size))]
-    if stage == "pictures":
-        steps, evaluation = 4000, EvaluationConfig(clear_held_out_pictures(size), 1000, videos=100, frames=1, objects=8)
+    if clips is None:
+        evaluation = EvaluationConfig(clear_held_out_pictures(size), 1000, videos=100, frames=1, objects=8)
     else:
-        entries.append(videos(clear_training_videos(size=size), *clips))
-        steps, evaluation = 4000, EvaluationConfig(clear_held_out_videos(size), every=1000, videos=20, frames=8)
-    if stage == "long_clips":
-        steps = 5400
+        entries.append(videos(clear_training_videos(size=size), **clips))
+        evaluation = EvaluationConfig(clear_held_out_videos(size), every=1000, videos=20, frames=8)
     if stage == "full_size":
-        entries += [pictures(training_pictures(size=size)), videos(training_videos(size=size), *clips)]
-        steps = 1000
+        entries += [pictures(training_pictures(size=size)), videos(training_videos(size=size), **clips)]
     return TrainConfig(
-        model=change(NANO, image_size=size, has_memory=stage != "pictures"),
+        model=change(NANO, image_size=size, has_memory=clips is not None),
         data=DataConfig(entries=tuple(entries), image_size=size, threads=2),
         steps=steps,
-        user={"pictures": USER, "videos": USER_OF_SHORT_CLIPS}.get(stage, USER_OF_LONG_CLIPS),
+        user=user,
         # In a picture all objects are there. At full weight what is learned of that is to be sure, which ruins the
         # beginning of videos; at none the score drifts, and an object taken to be away teaches nothing.
-        loss=LossWeights(occlusion=0.05 if stage == "pictures" else 1.0),
+        loss=LossWeights(occlusion=0.05 if clips is None else 1.0),
         optimizer=OPTIMIZER,
         rematerialise=REMATERIALISE,
         checkpoints=CheckpointConfig(every=500),

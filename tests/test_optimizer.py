@@ -86,6 +86,38 @@ def test_frozen_parameters_keep_their_values_and_have_no_state():
     assert sum(leaf.size for leaf in held) == 2 * sum(leaf.size for leaf in trained.values())
 
 
+def test_muon_steps_equally_far_in_all_directions_of_a_matrix_and_leaves_the_rest_to_adam():
+    matrices = {
+        "memory_attention.layers.0.linear1.weight": (24, 48),
+        "memory_encoder.mask_downsampler.encoder.6.weight": (3, 3, 4, 32),  # a convolution, 36 to 32
+    }
+    others = {
+        "memory_attention.layers.0.linear1.bias": (48,),
+        "maskmem_tpos_enc": (7, 1, 1, 64),
+        "sam_mask_decoder.mask_tokens.weight": (4, 128),
+        "sam_mask_decoder.iou_prediction_head.layers.2.weight": (128, 4),
+        "memory_encoder.fuser.layers.0.dwconv.weight": (7, 7, 1, 128),
+    }
+    shapes = matrices | others
+    config = OptimizerConfig(learning_rate=1.0, schedule="constant", weight_decay=0.0)
+    groups = {name: parameter_groups(SAM2(PUBLISHED["sam2.1_hiera_tiny"]), config)[name] for name in shapes}
+    params = {name: jnp.zeros(shape) for name, shape in shapes.items()}
+
+    def step(kind):
+        optimizer = make_optimizer(dataclasses.replace(config, matrices=kind), STEPS, groups)
+        gradients = {name: jnp.asarray(gradient(name, shape, 0)) for name, shape in shapes.items()}
+        return optimizer.update(gradients, optimizer.init(params), params)[0]
+
+    adam, muon = step("adam"), step("muon")
+    for name, shape in others.items():
+        np.testing.assert_array_equal(muon[name], adam[name], err_msg=name)
+    for name, shape in matrices.items():
+        singular = np.linalg.svd(np.reshape(muon[name], (-1, shape[-1])), compute_uv=False)
+        assert singular.max() < 2 * singular.min(), name
+        assert 0.1 < np.sqrt(np.mean(np.square(muon[name]))) < 0.3, name  # of a thousand steps of Adam: 0.2 to 0.4
+        assert np.vdot(muon[name], gradient(name, shape, 0)) < 0, name
+
+
 def test_a_pattern_that_freezes_nothing_is_refused():
     model, _ = small_model()
     with pytest.raises(ValueError, match=r"'image_encoder\.blocks\.\*', which matches no parameter"):
@@ -95,6 +127,6 @@ def test_a_pattern_that_freezes_nothing_is_refused():
 
 
 def test_numbers_out_of_range_are_refused():
-    for name, value in {"learning_rate": 0.0, "clip_norm": -1.0, "warmup_steps": -1, "schedule": "linear"}.items():
+    for name, value in {"learning_rate": 0.0, "clip_norm": -1.0, "warmup_steps": -1, "schedule": "linear", "matrices": "sgd"}.items():
         with pytest.raises(ValueError, match=f"OptimizerConfig.{name} is "):
             OptimizerConfig(**{name: value})

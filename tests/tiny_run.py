@@ -46,7 +46,9 @@ def get_config(kind: str) -> TrainConfig:
         data=DataConfig(entries=({"pictures": PICTURES, "videos": VIDEOS}[kind],), image_size=64, threads=2),
         steps=5,
         user=SimulatedUser(clicks=1),
-        optimizer=OptimizerConfig(learning_rate=1e-3, image_encoder_learning_rate=None, warmup_steps=1, clip_norm=1.0),
+        optimizer=OptimizerConfig(
+            learning_rate=1e-3, matrices="muon", image_encoder_learning_rate=None, warmup_steps=1, clip_norm=1.0
+        ),
         checkpoints=CheckpointConfig(every=2),
         log_every=1,
     )

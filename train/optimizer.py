@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How weights change: AdamW with the published groups of parameters, clipping, and the schedules of Table 12.
+"""How weights change: AdamW with the published groups of parameters, clipping, and the schedules of Table 12; or Muon.
 
 In: an `OptimizerConfig` and a model. Out: for every parameter its `Group`, and an optax transformation over a flat
 dict of those that are trained. Sections D.2.1 and D.2.2.
@@ -7,17 +7,20 @@ dict of those that are trained. Sections D.2.1 and D.2.2.
 
 import dataclasses
 import fnmatch
+import math
 import re
 
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 from flax import traverse_util
 
 from sam2_jax.checkpoints.names import published_names
 from sam2_jax.model import SAM2
 
 SCHEDULES = ("constant", "cosine", "reciprocal_sqrt")
+MATRICES = ("adam", "muon")
 IMAGE_ENCODER = "image_encoder."
 _TRUNK = "image_encoder.trunk."
 # The Fourier matrix is a constant of the published network; `no_mem_pos_enc` is read by nothing.
@@ -25,6 +28,10 @@ _NEVER_TRAINED = ("sam_prompt_encoder.pe_layer.*", "no_mem_pos_enc")
 # The published groups spare torch's own LayerNorm from weight decay, but not the hand-written LayerNorm2d, which the
 # memory encoder and the two sequences of convolutions have.
 _NORM = re.compile(r"(?!memory_encoder\.)(.+\.)?norm(\d|_final_attn)?\.weight")
+# Muon is for what maps many values to many. A token, an embedding or the last layer of a small head has a side that is
+# no wider than this; the filters of a depthwise convolution map no channel to another.
+_NARROW = 16
+_ADAMS_SIZE = 0.2  # the root mean square of Adam's steps, by experience (Liu et al., 2025)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +40,9 @@ class OptimizerConfig:
 
     Attributes:
         learning_rate: the highest, of everything but the image encoder.
+        matrices: how the weights of layers are scaled to steps: ``adam``, as all else and as published; or ``muon``
+            (Jordan et al., 2024), whose steps go equally far in all directions and are about as large as Adam's. From
+            nothing it learns in a small part of the steps, each of them somewhat dearer.
         image_encoder_learning_rate: of the image encoder; None for the same.
         schedule: `SCHEDULES`; cosine ends at `final_fraction`, reciprocal square root halves by four `timescale`.
         warmup_steps: the rate rises from zero over so many.
@@ -43,6 +53,7 @@ class OptimizerConfig:
     """
 
     learning_rate: float = 5e-6
+    matrices: str = "adam"
     image_encoder_learning_rate: float | None = 3e-6
     schedule: str = "cosine"
     warmup_steps: int = 0
@@ -63,8 +74,11 @@ class OptimizerConfig:
             value = getattr(self, name)
             if value < 0 or (name in positive and value == 0):
                 raise ValueError(f"OptimizerConfig.{name} is {value!r}; expected a positive number.")
-        if self.schedule not in SCHEDULES:
-            raise ValueError(f"OptimizerConfig.schedule is {self.schedule!r}; expected one of {', '.join(SCHEDULES)}.")
+        for name, choices in {"schedule": SCHEDULES, "matrices": MATRICES}.items():
+            if getattr(self, name) not in choices:
+                raise ValueError(
+                    f"OptimizerConfig.{name} is {getattr(self, name)!r}; expected one of {', '.join(choices)}."
+                )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,8 +184,43 @@ def make_optimizer(config: OptimizerConfig, steps: int, groups: dict[str, Group]
 
     return optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
-        optax.scale_by_adam(config.beta1, config.beta2, eps=1e-8),
+        _scale_by_adam_or_muon(config),
         optax.add_decayed_weights(config.weight_decay, {name: bool(g.weight_decay) for name, g in groups.items()}),
         optax.stateless(at_own_rate),
         optax.scale_by_schedule(schedule(config, steps)),
     )
+
+
+def _scale_by_adam_or_muon(config: OptimizerConfig) -> optax.GradientTransformation:
+    adam = optax.scale_by_adam(config.beta1, config.beta2, eps=1e-8)
+    if config.matrices == "adam":
+        return adam
+    muon = optax.chain(
+        optax.contrib.scale_by_muon(weight_dimension_numbers=_seen_as_matrices),
+        optax.stateless(_as_large_as_adams),
+    )
+
+    def who(params: dict) -> dict:
+        return {name: "muon" if _is_matrix(name, leaf.shape) else "adam" for name, leaf in params.items()}
+
+    return optax.partition({"adam": adam, "muon": muon}, who)
+
+
+def _is_matrix(name: str, shape: tuple[int, ...]) -> bool:
+    return name.endswith(".weight") and len(shape) > 1 and shape[-2] > 1 and min(_sides(shape)) > _NARROW
+
+
+def _sides(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Of the matrix that a weight is: its last axis, and all others as one."""
+    return math.prod(shape[:-1]), shape[-1]
+
+
+def _seen_as_matrices(updates: dict) -> dict:
+    def numbers(update):
+        return optax.contrib.MuonDimensionNumbers(tuple(range(update.ndim - 1)), update.ndim - 1)
+
+    return jax.tree.map(numbers, updates)
+
+
+def _as_large_as_adams(updates: dict, _) -> dict:
+    return jax.tree.map(lambda update: _ADAMS_SIZE * max(_sides(update.shape)) ** 0.5 * update, updates)

@@ -41,8 +41,8 @@ class OptimizerConfig:
     Attributes:
         learning_rate: the highest, of everything but the image encoder.
         matrices: how the weights of layers are scaled to steps: ``adam``, as all else and as published; or ``muon``
-            (Jordan et al., 2024), whose steps go equally far in all directions and are about as large as Adam's. From
-            nothing it learns in a small part of the steps, each of them somewhat dearer.
+            (Jordan et al., 2024), whose steps go equally far in all directions and are about as large as Adam's; for
+            models that begin with nothing.
         image_encoder_learning_rate: of the image encoder; None for the same.
         schedule: `SCHEDULES`; cosine ends at `final_fraction`, reciprocal square root halves by four `timescale`.
         warmup_steps: the rate rises from zero over so many.

@@ -109,7 +109,7 @@ def test_muon_steps_equally_far_in_all_directions_of_a_matrix_and_leaves_the_res
         return optimizer.update(gradients, optimizer.init(params), params)[0]
 
     adam, muon = step("adam"), step("muon")
-    for name, shape in others.items():
+    for name in others:
         np.testing.assert_array_equal(muon[name], adam[name], err_msg=name)
     for name, shape in matrices.items():
         singular = np.linalg.svd(np.reshape(muon[name], (-1, shape[-1])), compute_uv=False)
@@ -127,6 +127,7 @@ def test_a_pattern_that_freezes_nothing_is_refused():
 
 
 def test_numbers_out_of_range_are_refused():
-    for name, value in {"learning_rate": 0.0, "clip_norm": -1.0, "warmup_steps": -1, "schedule": "linear", "matrices": "sgd"}.items():
+    refused = {"learning_rate": 0.0, "clip_norm": -1.0, "warmup_steps": -1, "schedule": "linear", "matrices": "sgd"}
+    for name, value in refused.items():
         with pytest.raises(ValueError, match=f"OptimizerConfig.{name} is "):
             OptimizerConfig(**{name: value})

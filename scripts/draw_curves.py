@@ -16,7 +16,8 @@ from scripts.command import console, run
 
 _POINTS = 40  # of a curve
 _CHARTS = {
-    "loss": {"loss": "loss", "loss/dice": "dice", "loss/iou": "IoU", "loss/occlusion": "occlusion"},
+    # Not the focal loss, and so not the sum: it is hundreds wherever an object is taken to be away, and hides the rest.
+    "loss": {"loss/dice": "dice", "loss/iou": "IoU", "loss/occlusion": "occlusion"},
     "J": {
         "j/first_answer": "first answer",
         "j/last_click": "after the last click",

@@ -76,8 +76,8 @@ def test_the_demo_takes_a_picture_or_a_video_of_yours(picture, tmp_path):
 def test_curves_of_runs_are_drawn_one_after_the_other(tmp_path):
     for run_, j in (("first", "j/last_click"), ("second", "j/tracked")):
         (tmp_path / run_).mkdir()
-        lines = [json.dumps({"step": step, "loss": 1 / step, j: None if step == 1 else 0.5}) for step in range(1, 4)]
-        (tmp_path / run_ / "metrics.jsonl").write_text("\n".join(lines))
+        values = [{"step": step, "loss/dice": 1 / step, j: None if step == 1 else 0.5} for step in range(1, 4)]
+        (tmp_path / run_ / "metrics.jsonl").write_text("\n".join(map(json.dumps, values)))
     draw_curves((tmp_path / "first", tmp_path / "second"), tmp_path / "curves.png")
     assert media.read_picture(tmp_path / "curves.png").shape[0] % 2 == 0
     with pytest.raises(FileNotFoundError, match=r"third/metrics.jsonl does not exist; expected the folder of a run"):

@@ -100,7 +100,8 @@ def test_muon_steps_equally_far_in_all_directions_of_a_matrix_and_leaves_the_res
     }
     shapes = matrices | others
     config = OptimizerConfig(learning_rate=1.0, schedule="constant", weight_decay=0.0)
-    groups = {name: parameter_groups(SAM2(PUBLISHED["sam2.1_hiera_tiny"]), config)[name] for name in shapes}
+    groups = parameter_groups(SAM2(PUBLISHED["sam2.1_hiera_tiny"]), config)
+    groups = {name: groups[name] for name in shapes}
     params = {name: jnp.zeros(shape) for name, shape in shapes.items()}
 
     def step(kind):

@@ -40,20 +40,19 @@ class OptimizerConfig:
 
     Attributes:
         learning_rate: the highest, of everything but the image encoder.
-        matrices: how the weights of layers are scaled to steps: ``adam``, as all else and as published; or ``muon``
-            (Jordan et al., 2024), whose steps go equally far in all directions and are about as large as Adam's; for
-            models that begin with nothing.
         image_encoder_learning_rate: of the image encoder; None for the same.
         schedule: `SCHEDULES`; cosine ends at `final_fraction`, reciprocal square root halves by four `timescale`.
         warmup_steps: the rate rises from zero over so many.
         cooldown_steps: it falls to zero over the last so many.
         layer_decay: a block of the image encoder's trunk has this fraction of the rate of the block after it.
+        matrices: how the weights of layers are scaled to steps: ``adam``, as all else and as published; or ``muon``
+            (Jordan et al., 2024), whose steps go equally far in all directions and are about as large as Adam's; for
+            models that begin with nothing.
         frozen: globs over published names, such as ``image_encoder.*``; what matches keeps its values.
         microbatches: a step takes its batch in so many parts, one after the other, to save memory.
     """
 
     learning_rate: float = 5e-6
-    matrices: str = "adam"
     image_encoder_learning_rate: float | None = 3e-6
     schedule: str = "cosine"
     warmup_steps: int = 0
@@ -65,6 +64,7 @@ class OptimizerConfig:
     beta2: float = 0.999
     weight_decay: float = 0.1
     clip_norm: float = 0.1
+    matrices: str = "adam"
     frozen: tuple[str, ...] = ()
     microbatches: int = 1
 
@@ -75,10 +75,8 @@ class OptimizerConfig:
             if value < 0 or (name in positive and value == 0):
                 raise ValueError(f"OptimizerConfig.{name} is {value!r}; expected a positive number.")
         for name, choices in {"schedule": SCHEDULES, "matrices": MATRICES}.items():
-            if getattr(self, name) not in choices:
-                raise ValueError(
-                    f"OptimizerConfig.{name} is {getattr(self, name)!r}; expected one of {', '.join(choices)}."
-                )
+            if (value := getattr(self, name)) not in choices:
+                raise ValueError(f"OptimizerConfig.{name} is {value!r}; expected one of {', '.join(choices)}.")
 
 
 @dataclasses.dataclass(frozen=True)

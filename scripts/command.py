@@ -4,6 +4,7 @@
 In: a function whose arguments are the command's. Out: its exit code: 0, or 2 and one clear sentence for bad input.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,12 @@ def _answer(call: Callable[[], None]) -> None:
 
     use_compilation_cache()
     try:
-        call()
+        try:
+            call()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # who reads the output has seen enough, as `head` has; nothing is left to write to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except _BAD_INPUT as error:
         console.print("[bold red]error:[/]", str(error), soft_wrap=True)
         sys.exit(2)

@@ -50,6 +50,15 @@ def test_every_command_has_help(name):
     assert answer.returncode == 0 and f"python -m scripts.{name}" in answer.stdout
 
 
+def test_a_reader_that_leaves_early_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "scripts.inspect_data", "--help"]
+    answer = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
 def test_the_demo_needs_nothing(tmp_path):
     answer = run("scripts.demo", "--out", tmp_path / "demo")
     assert answer.returncode == 0, answer.stderr

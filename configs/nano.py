@@ -4,11 +4,12 @@
     python -m train configs/nano.py:pictures --workdir DIR/pictures
     python -m train configs/nano.py:videos --workdir DIR/videos --set init_from=DIR/pictures/checkpoints/2500
     python -m train configs/nano.py:long_clips --workdir DIR/long_clips --set init_from=DIR/videos/checkpoints/1400
-    python -m train configs/nano.py:full_size --workdir DIR/full_size --set init_from=DIR/long_clips/checkpoints/2700
+    python -m train configs/nano.py:clicks --workdir DIR/clicks --set init_from=DIR/long_clips/checkpoints/2700
+    python -m train configs/nano.py:full_size --workdir DIR/full_size --set init_from=DIR/clicks/checkpoints/7500
 
-Pictures come first, without a memory, then short clips, then long ones, as in the paper; all at half the size, where a
-step takes a third of the time, and of scenes that are easy to see. The last stage is short, and half of its scenes are
-hard.
+Pictures come first, without a memory, then short clips, then long ones, as in the paper, and then a user who clicks
+more; all at half the size, where a step takes a third of the time, and of scenes that are easy to see. The last stage
+is short, and half of its scenes are hard.
 """
 
 import dataclasses
@@ -74,16 +75,20 @@ USER = SimulatedUser(prompted_frames=1, clicks=1)
 USER_OF_SHORT_CLIPS = dataclasses.replace(USER, mask_probability=0.75)
 # A second prompt, later in the clip, teaches to heed more than the first frame.
 USER_OF_LONG_CLIPS = dataclasses.replace(USER, prompted_frames=2)
+# What clicks are for is learned when most first answers are right.
+USER_WHO_CLICKS_MORE = dataclasses.replace(USER_OF_LONG_CLIPS, clicks=3)
 # Many short clips teach to follow; long ones to live with memories of the model's own answers. The weight is how many
 # batches of them come for each one of pictures.
 SHORT_CLIPS = dict(frames=3, batch_size=4, weight=3.0)
 LONG_CLIPS = dict(frames=8, batch_size=2, weight=2.0)
+LONG_CLIPS_AND_PICTURES = dict(LONG_CLIPS, weight=1.0)
 # Steps, the optimizer, who prompts, and the clips that there are beside pictures.
 STAGES = {
     "pictures": (2500, OPTIMIZER, USER, None),
     "videos": (1400, OPTIMIZER, USER_OF_SHORT_CLIPS, SHORT_CLIPS),
     "long_clips": (2700, GENTLER, USER_OF_LONG_CLIPS, LONG_CLIPS),
-    "full_size": (1000, GENTLER, USER_OF_LONG_CLIPS, LONG_CLIPS),
+    "clicks": (7500, GENTLER, USER_WHO_CLICKS_MORE, LONG_CLIPS_AND_PICTURES),
+    "full_size": (1000, GENTLER, USER_WHO_CLICKS_MORE, LONG_CLIPS_AND_PICTURES),
 }
 # Of the decoder's steps nothing is kept: they would take more memory than a CPU's caches have.
 REMATERIALISE = Rematerialise(encoder=False, memory=False)
@@ -102,7 +107,7 @@ def videos(source: Source, frames: int, batch_size: int, weight: float) -> Entry
 
 
 def get_config(stage: str) -> TrainConfig:
-    """The stage ``pictures``, ``videos``, ``long_clips`` or ``full_size``."""
+    """The stage ``pictures``, ``videos``, ``long_clips``, ``clicks`` or ``full_size``."""
     if stage not in STAGES:
         raise ValueError(f"{stage!r} is no stage of configs/nano.py; expected one of {', '.join(STAGES)}.")
     steps, optimizer, user, clips = STAGES[stage]
@@ -120,9 +125,10 @@ def get_config(stage: str) -> TrainConfig:
         data=DataConfig(entries=tuple(entries), image_size=size, threads=2),
         steps=steps,
         user=user,
+        # Overlap is what is asked of a mask: in the race above J is 0.40 with dice at 1, as published, and 0.48 at 5.
         # In a picture all objects are there. At full weight what is learned of that is to be sure, which ruins the
         # beginning of videos; at none the score drifts, and an object taken to be away teaches nothing.
-        loss=LossWeights(occlusion=0.05 if clips is None else 1.0),
+        loss=LossWeights(dice=5.0, occlusion=0.05 if clips is None else 1.0),
         optimizer=optimizer,
         rematerialise=REMATERIALISE,
         checkpoints=CheckpointConfig(every=500),

@@ -27,7 +27,7 @@ _SECONDS_OF_GIF = 1 / 8  # a frame
 def demo(
     path: tyro.conf.Positional[Annotated[Path | None, tyro.conf.arg(metavar="PICTURE|VIDEO")]] = None,
     point: Annotated[str | None, tyro.conf.arg(metavar="X,Y")] = None,
-    number: int = 5,
+    number: int = 90,
     weights: Weights = NANO,
     out: Path = Path("outputs/demo"),
 ) -> None:

@@ -5,6 +5,7 @@ In: a function whose arguments are the command's. Out: its exit code: 0, or 2 an
 """
 
 import os
+import select
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -49,11 +50,20 @@ def _answer(call: Callable[[], None]) -> None:
             call()
         finally:
             sys.stdout.flush()
-    except BrokenPipeError:  # who reads the output has seen enough, as `head` has; nothing is left to write to
+    except BrokenPipeError:
+        if not _reader_left():
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except _BAD_INPUT as error:
         console.print("[bold red]error:[/]", str(error), soft_wrap=True)
         sys.exit(2)
+
+
+def _reader_left() -> bool:
+    """Whether who read standard output has seen enough, as `head` has. Other pipes, as of a process, may break too."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    return bool(poll.poll(0))
 
 
 def output_folder(folder: Path, files: list[str], overwrite: bool) -> Path:

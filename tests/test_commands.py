@@ -59,6 +59,12 @@ def test_a_reader_that_leaves_early_is_no_error():
     assert (answer.returncode, answer.stderr) == (0, "")
 
 
+def test_a_broken_pipe_that_is_not_the_readers_is_an_error():
+    code = "from scripts.command import _answer\ndef call(): raise BrokenPipeError('a process is gone')\n_answer(call)"
+    answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert answer.returncode == 1 and "a process is gone" in answer.stderr
+
+
 def test_the_demo_needs_nothing(tmp_path):
     answer = run("scripts.demo", "--out", tmp_path / "demo")
     assert answer.returncode == 0, answer.stderr

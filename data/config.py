@@ -47,6 +47,7 @@ class DataConfig:
         image_size: S, the side of the frames, pixels.
         seed: everything that is drawn comes from it.
         threads: how many clips are made at a time.
+        processes: how many processes make them in place of threads, for sources that hold Python's lock; 0 for none.
         prefetch: how many batches are made ahead of the one in use; they are what takes memory.
         on_error: what a broken example does: "raise" stops, "skip" puts another one in its place and reports it.
     """
@@ -55,6 +56,7 @@ class DataConfig:
     image_size: int = 1024
     seed: int = 0
     threads: int = 16
+    processes: int = 0
     prefetch: int = 2
     on_error: Literal["raise", "skip"] = "raise"
 
@@ -63,8 +65,8 @@ class DataConfig:
             raise ValueError("A mixture needs at least one source, but none came.")
         if self.on_error not in ("raise", "skip"):
             raise ValueError(f'on_error is "raise" or "skip", but {self.on_error!r} came.')
-        if min(self.image_size, self.threads, self.prefetch) < 1 or self.seed < 0:
+        if min(self.image_size, self.threads, self.prefetch) < 1 or min(self.processes, self.seed) < 0:
             raise ValueError(
-                "image_size, threads and prefetch are at least 1 and seed at least 0, but "
-                f"{self.image_size}, {self.threads}, {self.prefetch} and {self.seed} came."
+                "image_size, threads and prefetch are at least 1 and processes and seed at least 0, but "
+                f"{self.image_size}, {self.threads}, {self.prefetch}, {self.processes} and {self.seed} came."
             )

@@ -4,21 +4,22 @@
 In: a `DataConfig`, the step to begin with, and which host this is. Out: an iterator of batches, dicts of NumPy arrays
 (`data.examples.empty_batch` tells their shapes).
 
-A step determines its examples, whatever the number of threads or hosts. The mixture says that step `s` is the `k`-th
-batch of one entry; its B examples have the positions `k * B` to `(k + 1) * B` in that entry's endless stream, which
-goes through all its videos in one random order after another. Host 0 makes the first of them, and the last host the
-last, so that a clip's place in the whole batch, by which its clicks are drawn, does not depend on the number of hosts.
-So the step is all that need be remembered: to begin at step `s` equals never having stopped, also on other hosts.
+A step determines its examples, whatever the number of threads, processes or hosts. The mixture says that step `s` is
+the `k`-th batch of one entry; its B examples have the positions `k * B` to `(k + 1) * B` in that entry's endless
+stream, which goes through all its videos in one random order after another. Host 0 makes the first of them, and the
+last host the last, so that a clip's place in the whole batch, by which its clicks are drawn, does not depend on the
+number of hosts. So the step is all that need be remembered: to begin at step `s` equals never having stopped, also on
+other hosts.
 """
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import grain
 import numpy as np
 
 from data.config import DataConfig, Entry
-from data.examples import Batch, Report, Stream, empty_batch, open_stream, write_example
+from data.examples import Batch, Report, Stream, empty_batch, open_stream
+from data.makers import Makers
 from data.source import Source
 from data.sources import open_source
 
@@ -61,12 +62,12 @@ class Batches(Iterator[Batch]):
         )
         self.buffer_bytes = config.prefetch * largest
         self._config = config
-        self._makers = ThreadPoolExecutor(config.threads, thread_name_prefix="make-example")
+        self._makers = Makers(config, self.streams, self.report)
         mixture = grain.MapDataset.mix(
             [self._batches_of(stream, host, hosts) for stream in self.streams],
             [entry.weight for entry in config.entries],
         )
-        # These threads only wait: each gathers one batch, whose examples the makers' threads make.
+        # These threads only wait: each gathers one batch, whose examples the makers make.
         ahead = grain.ReadOptions(num_threads=config.prefetch, prefetch_buffer_size=config.prefetch)
         self._batches = iter(mixture[step:].to_iter_dataset(ahead))
 
@@ -80,8 +81,8 @@ class Batches(Iterator[Batch]):
         self.close()
 
     def close(self) -> None:
-        """Ends the threads; what was made ahead is dropped."""
-        self._makers.shutdown(cancel_futures=True)
+        """Ends the threads and processes; what was made ahead is dropped."""
+        self._makers.close()
         self._batches.close()
 
     def _batches_of(self, stream: Stream, host: int, hosts: int) -> grain.MapDataset:
@@ -92,12 +93,7 @@ class Batches(Iterator[Batch]):
         def make(turns: list[tuple[int, int]]) -> Batch:
             """This host's part of a batch, of whose B examples the positions and videos are given."""
             batch = empty_batch(stream.entry, config.image_size, size)
-            makings = [
-                self._makers.submit(write_example, stream, config, position, video, batch, place, self.report)
-                for place, (position, video) in enumerate(turns[mine])
-            ]
-            for making in makings:
-                making.result()
+            self._makers.fill(stream, turns[mine], batch)
             return batch
 
         return (

@@ -3,8 +3,11 @@
 
 import logging
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +84,8 @@ def test_every_batch_has_the_promised_shapes_types_and_values(frames, objects, e
         assert (source.areas(video, first)[places[places >= 0]] > 0).all()
 
 
-@pytest.mark.parametrize("changes", [dict(threads=1, prefetch=1), dict(threads=7, prefetch=4)])
-def test_same_seed_same_batches_whatever_the_threads(changes):
+@pytest.mark.parametrize("changes", [dict(threads=1, prefetch=1), dict(threads=7, prefetch=4), dict(processes=2)])
+def test_same_seed_same_batches_whatever_the_threads_and_processes(changes):
     for batch, expected in zip(batches(6, config(**changes)), batches(6)):
         assert_same(batch, expected)
 
@@ -151,6 +154,52 @@ def test_skipped_data_is_counted_logged_once_and_replaced(caplog):
         assert_same(batch, expected)
 
 
+def test_what_processes_could_not_use_is_told_of_too():
+    source = MemorySource(lengths=(20, 24, 4, 30), broken=[1])
+    entries = (Entry(source, batch_size=4, clip=SMALL),)
+    with pytest.raises(BrokenExample, match=r"video1\.jpg, frame \d+, is damaged"):
+        batches(2, config(entries, processes=1))
+    with Batches(config(entries, processes=2, on_error="skip")) as iterator:
+        videos = np.concatenate([next(iterator)["video"] for _ in range(4)])
+    assert set(videos) == {0, 3}
+    assert sum(iterator.report.broken.values()) >= 4
+    assert set(iterator.report.unsuitable) == {("memory", "video2")}
+
+
+@pytest.mark.parametrize("how", ["with", "killed"])
+def test_processes_end_with_the_one_that_made_them(how):
+    code = """
+import sys; sys.path.insert(0, "tests")
+import multiprocessing, time
+from clip_cases import MemorySource
+from data.config import DataConfig, Entry
+from data.pipeline import Batches
+if __name__ == "__main__":
+    with Batches(DataConfig((Entry(MemorySource()),), image_size=16, processes=1)) as batches:
+        next(batches)
+        print(*[child.pid for child in multiprocessing.active_children()], flush=True)
+        time.sleep(600 if sys.argv[1] == "killed" else 0)
+"""
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+        file.write(code)
+        file.flush()
+        environment = os.environ | {"PYTHONPATH": "."}
+        command = [sys.executable, file.name, how]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1], env=environment
+        ) as parent:
+            (child,) = map(int, parent.stdout.readline().split())
+            if how == "killed":
+                parent.kill()
+            assert parent.wait(60) == (-signal.SIGKILL if how == "killed" else 0)
+    for _ in range(300):
+        if not Path(f"/proc/{child}").exists():
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("The process that made examples outlived the one that asked for them.")
+
+
 def test_videos_without_a_clip_are_replaced_and_counted_also_where_errors_stop():
     source = MemorySource(lengths=(20, 4, 30, 30), hidden=[2])
     with Batches(config((Entry(source, batch_size=4, clip=SMALL),))) as iterator:
@@ -185,7 +234,7 @@ def test_what_is_made_ahead_is_bounded():
         assert iterator.buffer_bytes == 3 * sum(values.nbytes for values in flat(next(iterator)).values())
         for _ in range(3):
             next(iterator)
-        iterator._makers.submit(int).result()
+        iterator._makers._pool.submit(int).result()
     assert len(source.reads) <= 2 * (4 + 3)
 
 
@@ -203,7 +252,7 @@ def test_impossible_deals_are_refused(arguments, sentence):
 
 
 def test_impossible_configs_are_refused():
-    for wrong in (dict(entries=()), dict(on_error="ignore"), dict(threads=0), dict(seed=-1)):
+    for wrong in (dict(entries=()), dict(on_error="ignore"), dict(threads=0), dict(processes=-1), dict(seed=-1)):
         with pytest.raises(ValueError, match="came"):
             config(**wrong)
     for wrong in (dict(weight=0.0), dict(batch_size=0)):

@@ -194,14 +194,14 @@ def _scale_by_adam_or_muon(config: OptimizerConfig) -> optax.GradientTransformat
     if config.matrices == "adam":
         return adam
     muon = optax.chain(
-        optax.contrib.scale_by_muon(weight_dimension_numbers=_seen_as_matrices),
+        optax.contrib.scale_by_muon(weight_dimension_numbers=_stacks_of_matrices),
         optax.stateless(_as_large_as_adams),
     )
 
     def who(params: dict) -> dict:
         return {name: "muon" if _is_matrix(name, leaf.shape) else "adam" for name, leaf in params.items()}
 
-    return optax.partition({"adam": adam, "muon": muon}, who)
+    return optax.partition({"adam": adam, "muon": _in_stacks(muon)}, who)
 
 
 def _is_matrix(name: str, shape: tuple[int, ...]) -> bool:
@@ -213,12 +213,50 @@ def _sides(shape: tuple[int, ...]) -> tuple[int, int]:
     return math.prod(shape[:-1]), shape[-1]
 
 
-def _seen_as_matrices(updates: dict) -> dict:
-    def numbers(update):
-        return optax.contrib.MuonDimensionNumbers(tuple(range(update.ndim - 1)), update.ndim - 1)
+def _in_stacks(one_by_one: optax.GradientTransformation) -> optax.GradientTransformation:
+    """A transformation of single matrices, for all of one shape at once: a hundred take two dozen products, not more.
 
-    return jax.tree.map(numbers, updates)
+    Its state is by shape, of stacks (N, rows, columns).
+    """
+
+    def init(params: dict):
+        return one_by_one.init(_stack(params))
+
+    def update(updates: dict, state, params: dict | None = None):
+        stacks, state = one_by_one.update(_stack(updates), state, None if params is None else _stack(params))
+        return _unstack(stacks, updates), state
+
+    return optax.GradientTransformation(init, update)
 
 
-def _as_large_as_adams(updates: dict, _) -> dict:
-    return jax.tree.map(lambda update: _ADAMS_SIZE * max(_sides(update.shape)) ** 0.5 * update, updates)
+def _alike(matrices: dict) -> dict[str, list[str]]:
+    """Which have one shape, by a name for it; what is masked has none."""
+    names = {}
+    for name, matrix in matrices.items():
+        if not isinstance(matrix, optax.MaskedNode):
+            rows, columns = _sides(matrix.shape)
+            names.setdefault(f"{rows}x{columns}", []).append(name)
+    return names
+
+
+def _stack(matrices: dict) -> dict:
+    return {
+        shape: jnp.stack([matrices[name].reshape(_sides(matrices[name].shape)) for name in names])
+        for shape, names in _alike(matrices).items()
+    }
+
+
+def _unstack(stacks: dict, like: dict) -> dict:
+    matrices = dict(like)
+    for shape, names in _alike(like).items():
+        for name, matrix in zip(names, stacks[shape]):
+            matrices[name] = matrix.reshape(like[name].shape)
+    return matrices
+
+
+def _stacks_of_matrices(stacks: dict) -> dict:
+    return dict.fromkeys(stacks, optax.contrib.MuonDimensionNumbers(1, 2))
+
+
+def _as_large_as_adams(stacks: dict, _) -> dict:
+    return {shape: _ADAMS_SIZE * max(stack.shape[1:]) ** 0.5 * stack for shape, stack in stacks.items()}

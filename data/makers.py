@@ -20,6 +20,10 @@ from data.config import DataConfig
 from data.examples import Batch, Report, Stream, empty_batch, write_example
 from data.source import BrokenExample
 
+# In a process that makes examples for another: what of.
+_config: DataConfig
+_streams: Sequence[Stream]
+
 
 class Makers:
     """Threads or processes, as the config says, until closed.

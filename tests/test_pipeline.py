@@ -167,17 +167,21 @@ def test_what_processes_could_not_use_is_told_of_too():
 
 
 @pytest.mark.parametrize("how", ["with", "killed"])
-def test_processes_end_with_the_one_that_made_them(how):
+def test_processes_end_with_the_one_that_made_them_and_not_when_asked_to(how):
     code = """
 import sys; sys.path.insert(0, "tests")
-import multiprocessing, time
+import multiprocessing, os, signal, time
 from clip_cases import MemorySource
 from data.config import DataConfig, Entry
 from data.pipeline import Batches
 if __name__ == "__main__":
     with Batches(DataConfig((Entry(MemorySource()),), image_size=16, processes=1)) as batches:
         next(batches)
-        print(*[child.pid for child in multiprocessing.active_children()], flush=True)
+        (child,) = multiprocessing.active_children()
+        os.kill(child.pid, signal.SIGTERM)  # as a scheduler does, which asks all processes of a run
+        for _ in range(10):  # more than are made ahead
+            next(batches)
+        print(child.pid, flush=True)
         time.sleep(600 if sys.argv[1] == "killed" else 0)
 """
     with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
@@ -188,7 +192,7 @@ if __name__ == "__main__":
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1], env=environment
         ) as parent:
-            (child,) = map(int, parent.stdout.readline().split())
+            child = int(parent.stdout.readline())
             if how == "killed":
                 parent.kill()
             assert parent.wait(60) == (-signal.SIGKILL if how == "killed" else 0)

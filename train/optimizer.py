@@ -214,16 +214,16 @@ def _sides(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _in_stacks(one_by_one: optax.GradientTransformation) -> optax.GradientTransformation:
-    """A transformation of single matrices, for all of one shape at once: a hundred take two dozen products, not more.
+    """A transformation of single matrices' gradients, for all of one shape at once: two dozen products, not a hundred.
 
-    Its state is by shape, of stacks (N, rows, columns).
+    Its state is by shape, of stacks (N, rows, columns). It is not told of the parameters.
     """
 
     def init(params: dict):
         return one_by_one.init(_stack(params))
 
-    def update(updates: dict, state, params: dict | None = None):
-        stacks, state = one_by_one.update(_stack(updates), state, None if params is None else _stack(params))
+    def update(updates: dict, state, _=None):
+        stacks, state = one_by_one.update(_stack(updates), state)
         return _unstack(stacks, updates), state
 
     return optax.GradientTransformation(init, update)

@@ -107,7 +107,7 @@ HALF = NANO.image_size // 2
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """Who prompts in a stage, and the clips that there are beside pictures, if any."""
+    """How a stage differs from the others: ``clips`` are what there is beside pictures, if anything."""
 
     steps: int
     optimizer: OptimizerConfig

@@ -4,6 +4,7 @@
 import jax
 import pytest
 
+from configs import nano
 from sam2_jax.model import SAM2
 from train.__main__ import load_config
 from train.config import check
@@ -71,8 +72,7 @@ def test_the_released_recipe_has_its_own_numbers():
 
 @pytest.mark.parametrize(
     "experiment",
-    ["finetune_own_folder.py:/data/mine", "overfit_one_clip.py"]
-    + [f"nano.py:{stage}" for stage in ("pictures", "videos", "long_clips", "clicks", "full_size", "corrections")],
+    ["finetune_own_folder.py:/data/mine", "overfit_one_clip.py"] + [f"nano.py:{stage}" for stage in nano.STAGES],
 )
 def test_other_experiments_are_configs_too(experiment):
     config = load_config(f"configs/{experiment}")

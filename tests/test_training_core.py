@@ -113,6 +113,22 @@ def test_one_or_two_frames_are_prompted_and_up_to_two_corrected_the_first_always
     assert np.abs(drawn.corrected[alone & (corrected == 2), 1:].mean(0) - 1 / 7).max() < 0.06
 
 
+def test_after_masks_the_other_frames_are_corrected_where_that_is_asked_for():
+    def draw(corrects):
+        user = SimulatedUser(corrected_frames=4, corrects_after_masks=corrects)
+        return jax.device_get(jax.jit(jax.vmap(lambda key: draw_decisions(key, 8, user)))(jax.random.split(KEY, 2000)))
+
+    never, drawn = draw(False), draw(True)
+    np.testing.assert_array_equal(drawn.first, never.first)
+    masks = (drawn.first == MASK).any(-1)
+    np.testing.assert_array_equal(drawn.corrected[~masks], never.corrected[~masks])
+    assert not drawn.corrected[drawn.first == MASK].any()
+    one, two = (drawn.corrected[masks & ((drawn.first != NONE).sum(-1) == count)].sum(-1) for count in (1, 2))
+    # One to four frames are prompted or corrected, and two to four where two are prompted.
+    assert set(one) == {0, 1, 2, 3} and abs(one.mean() - 1.5) < 0.15
+    assert set(two) == {0, 1, 2} and abs(two.mean() - 1.0) < 0.15
+
+
 def test_a_tenth_of_the_clicks_ignore_the_errors(drawn):
     assert drawn.on_truth.shape == (4000, 8, 7)
     assert abs(drawn.on_truth.mean() - 0.1) < 0.005

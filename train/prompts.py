@@ -38,8 +38,10 @@ class SimulatedUser:
         mask_probability: clips whose prompted frames are given their true masks. Never on pictures.
         box_probability: of the other prompted frames, those that are given a box; the rest are given a click.
         prompted_frames: at most so many frames are prompted at first, the first of the clip always. They see no memory.
-        corrected_frames: at most so many are clicked on further, the prompted ones among them; none after masks.
+        corrected_frames: at most so many are clicked on further, the prompted ones among them.
         clicks: on each corrected frame.
+        corrects_after_masks: where masks were given, the frames that were not given one may be corrected too. In the
+            paper none are.
         truth_probability: clicks that go anywhere on the object, and not where the model erred.
     """
 
@@ -48,6 +50,7 @@ class SimulatedUser:
     prompted_frames: int = 2
     corrected_frames: int = 2
     clicks: int = 7
+    corrects_after_masks: bool = False
     truth_probability: float = 0.1
 
     def __post_init__(self):
@@ -123,9 +126,10 @@ def draw_decisions(key: jax.Array, length: int, user: SimulatedUser) -> Decision
     boxes = jax.random.bernoulli(boxes, user.box_probability, (length,))
     kind = jnp.where(masks, FirstPrompt.MASK, jnp.where(boxes, FirstPrompt.BOX, FirstPrompt.CLICK))
     first = jnp.where(rank < prompted, kind, FirstPrompt.NONE).astype(jnp.int32)
+    right = first == FirstPrompt.MASK if user.corrects_after_masks else masks
     return Decisions(
         first=first,
-        corrected=(rank < corrected) & ~masks,
+        corrected=(rank < corrected) & ~right,
         order=processing_order(first),
         on_truth=jax.random.bernoulli(on_truth, user.truth_probability, (length, user.clicks)),
     )

@@ -53,6 +53,10 @@ class SAM2Config:
     occlusion_embedding: bool = True  # a learned embedding is added to the memory of frames without the object
     pointer_temporal_codes: bool = True  # object pointers carry a code of how long ago they were made
 
+    # After one click on a frame of a video one of three masks is believed. The published models take that of highest
+    # predicted IoU, which may ignore the click; this takes one that heeds it, if there is one. At inference only.
+    heed_clicks: bool = False
+
     # How it is computed: parameters stay float32; normalisation, softmax and rotary codes are float32 in any case.
     dtype: str = "float32"
     attention: str = "auto"

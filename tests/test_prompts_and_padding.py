@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Padding changes nothing, an object in company gets what it gets alone, and one click more compiles nothing."""
+"""Padding changes nothing, objects get in company what they get alone, a click more compiles nothing, and is heeded."""
 
 import jax
 import numpy as np
 import pytest
 from small import small_model
 
+from sam2_jax.config import SAM2Config
+from sam2_jax.model.mask_decoder import ambiguous_mask, heeds
+from sam2_jax.model.sam2 import enlarge
 from sam2_jax.predictors import SAM2ImagePredictor
 from sam2_jax.predictors.prompts import bucket
 from sam2_jax.segmentation import decode_image, encode_frames, segment_image
-from sam2_jax.types import Label, Prompts
+from sam2_jax.types import DecodedMasks, Label, Prompts
 
 CLICKS = np.array([[10.0, 12.0], [40.0, 30.0], [5.0, 60.0]], np.float32)
 LABELS = np.array([1, 0, 1])
@@ -115,3 +118,35 @@ def test_pictures_of_other_sizes_compile_nothing(predictor):
 def test_buckets_are_powers_of_two():
     assert [bucket(count) for count in (1, 2, 3, 4, 5, 8, 9)] == [1, 2, 4, 4, 8, 8, 16]
     assert bucket(2, fewest=4) == 4
+
+
+def test_a_mask_heeds_the_clicks_that_are_on_their_right_side_as_it_is_seen():
+    rng = np.random.default_rng(3)
+    logits = rng.standard_normal((2, 3, 4, 16, 16), np.float32)
+    seen = np.asarray(enlarge(logits, 64)) > 0
+    points, labels = rng.integers(0, 64, (2, 3, 5, 2)), rng.integers(-2, 4, (2, 3, 5))
+    points[:, :, 0], labels[:, :, 0] = (0, 63), rng.integers(0, 2, (2, 3))  # in a corner
+    ours = np.asarray(heeds(logits, Prompts(points=points.astype(np.float32), labels=labels)))
+    for video, object_, mask in np.ndindex(ours.shape):
+        clicks = zip(points[video, object_], labels[video, object_])
+        right = [seen[video, object_, mask, y, x] == label for (x, y), label in clicks if label in (0, 1)]
+        assert ours[video, object_, mask] == all(right)
+    assert 0 < ours.sum() < ours.size
+
+
+def test_a_click_is_heeded_where_a_mask_heeds_it_and_the_config_says_so():
+    logits = np.full((1, 3, 4, 16, 16), -1.0, np.float32)
+    logits[0, :, [0, 3], :8] = 1.0  # the upper half is in mask 0, which is for clear prompts, and in mask 3
+    ious = np.broadcast_to(np.float32([0.9, 0.6, 0.8, 0.1]), (1, 3, 4))
+    decoded = DecodedMasks(logits, ious, tokens=np.zeros((1, 3, 4, 8)), object_score=np.ones((1, 3)))
+    points = np.broadcast_to(np.float32([20.0, 10.0]), (1, 3, 2, 2))
+    prompts = Prompts(points, np.array([[[1, -1], [0, -1], [-1, -1]]]))  # in it, not in it, and no click
+
+    def chosen(heed_clicks):
+        return np.asarray(ambiguous_mask(SAM2Config(heed_clicks=heed_clicks), decoded, prompts))[0].tolist()
+
+    assert chosen(True) == [3, 2, 2]
+    assert chosen(False) == [2, 2, 2]
+    # Where none heeds it, the best is taken.
+    decoded = decoded.replace(logits=-np.ones_like(logits))
+    assert chosen(True) == [2, 2, 2]

@@ -32,7 +32,7 @@ _HIERA_LEAVES_BEHIND = re.compile(r"(norm|head|encoder_norm|decoder_\w+|mask_tok
 # Fields of the config that shape no parameter, and may differ between a checkpoint and the run that goes on with it.
 _FREE = frozenset(
     {"name", "dtype", "attention", "image_size", "drop_path_rate", "memory_attention_dropout"}
-    | {"object_pointers", "memory_stride", "attended_prompted_frames"}
+    | {"object_pointers", "memory_stride", "attended_prompted_frames", "heed_clicks"}
 )
 # New weights answer every prompt alike at first, and read all of a memory alike, and hardly unlearn it. So they begin
 # with a sense of place. Between prompts and frame, queries and keys begin as one projection: a click finds where it is.

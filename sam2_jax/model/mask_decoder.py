@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mask decoder of Figure 8: a two-way transformer between prompts and frame, then masks, scores and tokens.
 
-In: frame features and encoded prompts. Out: `DecodedMasks`, four masks of which `select_masks` takes one or three.
+In: frame features and encoded prompts. Out: `DecodedMasks`, four masks, and which of them is shown.
 """
 
 import einops
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from sam2_jax.config import SAM2Config
 from sam2_jax.model.attention import Attention
 from sam2_jax.model.layers import MLP, ConvTranspose2x2, Embedding, LayerNorm, conv, gelu
-from sam2_jax.types import DecodedMasks, FrameFeatures
+from sam2_jax.types import DecodedMasks, FrameFeatures, Label, Prompts
 
 MASKS = 4  # one for clear prompts and three for ambiguous ones
 
@@ -158,6 +158,34 @@ def stability(logits: jax.Array, offset: float = 0.05) -> jax.Array:
 def best_ambiguous(ious: jax.Array) -> jax.Array:
     """Index, 1 to 3, of the mask of highest predicted IoU among those for ambiguous prompts: (..., 4) -> (...)."""
     return 1 + jnp.argmax(ious[..., 1:], axis=-1)
+
+
+def ambiguous_mask(config: SAM2Config, decoded: DecodedMasks, prompts: Prompts) -> jax.Array:
+    """Index (B, O) of the mask to show for an ambiguous prompt: the best, of those that heed it if the config says so.
+
+    Training takes the one of highest predicted IoU.
+    """
+    ious = decoded.ious
+    if config.heed_clicks:
+        ious = jnp.where(heeds(decoded.logits, prompts), ious, ious - 1)
+    return best_ambiguous(ious)
+
+
+def heeds(logits: jax.Array, prompts: Prompts) -> jax.Array:
+    """Which masks (B, O, M) have all clicks on their right side: inside `FOREGROUND` ones, outside `BACKGROUND` ones.
+
+    Args:
+        logits: (B, O, M, S/4, S/4).
+    """
+    side = logits.shape[-1]
+    at = jnp.clip((prompts.points + 0.5) / 4 - 0.5, 0, side - 1)
+    # The weights of the pixels around each point, as those of the bilinear map that the user sees.
+    weights = jnp.maximum(1 - jnp.abs(at[..., None] - jnp.arange(side)), 0)
+    columns, rows = weights[..., 0, :], weights[..., 1, :]
+    found = jnp.einsum("bopy,bomyx,bopx->bomp", rows, logits, columns, precision=jax.lax.Precision.HIGHEST)
+    labels = prompts.labels[:, :, None]
+    wrong = jnp.where(found > 0, labels == Label.BACKGROUND, labels == Label.FOREGROUND)
+    return ~wrong.any(-1)
 
 
 def clear_mask(decoded: DecodedMasks, least_stability: float = 0.98) -> jax.Array:

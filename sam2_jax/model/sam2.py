@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from sam2_jax.config import SAM2Config
 from sam2_jax.memory_bank import Recollection
 from sam2_jax.model.layers import MLP, conv, dense
-from sam2_jax.model.mask_decoder import MaskDecoder, best_ambiguous, clear_mask, take_mask
+from sam2_jax.model.mask_decoder import MaskDecoder, ambiguous_mask, clear_mask, take_mask
 from sam2_jax.model.memory_attention import MemoryAttention
 from sam2_jax.model.memory_encoder import MemoryEncoder
 from sam2_jax.model.neck import ImageEncoder
@@ -113,7 +113,7 @@ class SAM2(nn.Module):
         """One mask for each prompt on conditioned frames; no point, or one, is ambiguous and gets the best of three."""
         decoded = self.decode(features, prompts)
         ambiguous = jnp.sum(prompts.labels >= 0, axis=-1) <= 1
-        index = jnp.where(ambiguous, best_ambiguous(decoded.ious), clear_mask(decoded))
+        index = jnp.where(ambiguous, ambiguous_mask(self.config, decoded, prompts), clear_mask(decoded))
         present = decoded.object_score > 0
         return MaskPrediction(
             logits=jnp.where(present[..., None, None], take_mask(decoded.logits, index), ABSENT),

@@ -13,6 +13,7 @@ from small import small_model
 
 import sam2_jax
 from sam2_jax.evaluation import model_session
+from sam2_jax.evaluation.corrections import Correction
 from sam2_jax.media import read_picture
 from scripts.evaluations import images as images_command
 from scripts.evaluations import running
@@ -78,6 +79,14 @@ def test_baselines_and_corrections_say_what_they_need(world, run):
         vos(run("box"), prompt="box", baseline="colours")
     with pytest.raises(ValueError, match="No object of discs was lost, so nothing was corrected"):
         corrections(run("corrections"))
+
+
+def test_a_correction_counts_apart_where_the_object_would_have_stayed_lost(world, run, monkeypatch):
+    found = [Correction(3, 0.2, 0.8), Correction(3, 0.9, 0.85), None]
+    monkeypatch.setattr("sam2_jax.evaluation.corrections.correct", lambda *_: found)
+    metrics = corrections(run())["metrics"]
+    assert metrics["gain"] == pytest.approx(27.5)
+    assert metrics["stay lost"] == len(world.source) and metrics["gain of these"] == pytest.approx(60)
 
 
 def test_what_is_written_scores_what_the_run_says(world, run, tmp_path, capsys):

@@ -15,11 +15,13 @@ def corrections(
 ) -> dict[str, Any]:
     """Clicks where an object was lost first (J under 0.5), carries on, and scores the frames after that one.
 
+    Those whose J&F there is under 50 without the clicks stay lost, and are told apart.
+
     Args:
         prompt: What is given on the first frame of an object.
         clicks: How many there are on the frame where it was lost.
     """
-    from sam2_jax.evaluation.corrections import correct  # loads jax
+    from sam2_jax.evaluation.corrections import LOST, correct  # loads jax
     from sam2_jax.evaluation.model_session import ModelSession
 
     source = open_data(run.data)
@@ -33,7 +35,12 @@ def corrections(
     if not rows:
         raise ValueError(f"No object of {source.name} was lost, so nothing was corrected.")
     title = f"{source.name}, {clicks} click(s) where an object was lost, prompted with a {prompt}"
-    return finish(run, Summary(title, means(rows), "gain", rows, failed))
+    # Many come back by themselves, and then a click has little to give.
+    stay_lost = [row["gain"] for row in rows if row["J&F before"] < 100 * LOST]
+    metrics = means(rows) | {"stay lost": len(stay_lost)}
+    if stay_lost:
+        metrics["gain of these"] = sum(stay_lost) / len(stay_lost)
+    return finish(run, Summary(title, metrics, "gain", rows, failed))
 
 
 def _row(correction) -> dict[str, Any] | None:

@@ -196,7 +196,8 @@ def enlarge(logits: jax.Array, size: int) -> jax.Array:
 
 def init_params(model: SAM2, key: jax.Array) -> dict:
     """New parameters, drawn from `key`: a plain nested dict, float32."""
-    return _small(model).lazy_init(key, *_example())["params"]
+    # One program, which holds the draws alone. One by one they are 580, and slow to begin even when kept on disk.
+    return jax.jit(lambda key: _small(model).lazy_init(key, *_example())["params"])(key)
 
 
 @functools.cache

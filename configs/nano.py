@@ -7,10 +7,11 @@
     python -m train configs/nano.py:clicks --workdir DIR/clicks --set init_from=DIR/long_clips/checkpoints/2700
     python -m train configs/nano.py:full_size --workdir DIR/full_size --set init_from=DIR/clicks/checkpoints/7500
     python -m train configs/nano.py:corrections --workdir DIR/corrections --set init_from=DIR/full_size/checkpoints/2000
+    python -m train configs/nano.py:lost --workdir DIR/lost --set init_from=DIR/corrections/checkpoints/2400
 
 Pictures come first, without a memory, then short clips, then long ones, as in the paper, and then a user who clicks
-more; all at half the size, where a step takes a third of the time, and of scenes that are easy to see. The last two
-stages are at full size, in large batches for an accelerator, and a fifth of their scenes are hard.
+more; all at half the size, where a step takes a third of the time, and of scenes that are easy to see. The last three
+stages are at full size, in large batches for an accelerator, and some of their scenes are hard.
 """
 
 import dataclasses
@@ -53,6 +54,7 @@ NANO = SAM2Config(
     memory_attention_layers=2,
     memory_attention_mlp_dim=512,
     memory_attention_dropout=0.0,
+    heed_clicks=True,
 )
 # A small model in few steps needs large ones, and nothing pre-trained to be careful with. After 600 steps of pictures
 # J of a click was 0.03 with Adam at 6e-4, 0.06 at 3e-3, and with Muon 0.32 at 6e-4, 0.38 at 1.5e-3 and 0.40 at 4e-3.
@@ -83,6 +85,10 @@ USER_WHO_CLICKS_MORE = dataclasses.replace(USER_OF_LONG_CLIPS, clicks=3)
 USER_WHO_CORRECTS = dataclasses.replace(USER_WHO_CLICKS_MORE, corrected_frames=3, clicks=4)
 # And that more often, where a single click was what it began with.
 USER_OF_LOST_FRAMES = SimulatedUser(mask_probability=0.4, box_probability=0.3, corrected_frames=4, clicks=3)
+# After masks, too: where tracking had gone over to another thing, whole, a click did not move it.
+USER_OF_LOST_THINGS = dataclasses.replace(
+    USER_OF_LOST_FRAMES, mask_probability=0.5, prompted_frames=1, corrects_after_masks=True
+)
 # Many short clips teach to follow; long ones to live with memories of the model's own answers. The weight is how many
 # batches of them come for each one of pictures.
 SHORT_CLIPS = dict(frames=3, batch_size=4, weight=3.0)
@@ -101,13 +107,18 @@ LOSS_OF_CHOOSING = dataclasses.replace(LOSS, iou=6.0)
 # Of the decoder's steps nothing is kept: they would take more memory than a CPU's caches have.
 REMATERIALISE = Rematerialise(encoder=False, memory=False)
 NOTHING = Rematerialise(encoder=False, memory=False, decoder=False)
-HARD = 0.25  # how many batches of hard scenes come for each one of clear ones
 HALF = NANO.image_size // 2
+HARD_PICTURES = 0.25  # how many batches of pictures of hard scenes come for each one of clear ones, at full size
 
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """How a stage differs from the others: ``clips`` are what there is beside pictures, if anything."""
+    """How a stage differs from the others.
+
+    Attributes:
+        clips: what there is beside pictures, if anything.
+        hard_clips: at full size, how many batches of clips of hard scenes come for each one of clear ones.
+    """
 
     steps: int
     optimizer: OptimizerConfig
@@ -115,6 +126,7 @@ class Stage:
     clips: dict | None = None
     loss: LossWeights = LOSS
     full_size: bool = False
+    hard_clips: float = HARD_PICTURES
 
 
 STAGES = {
@@ -125,6 +137,16 @@ STAGES = {
     "full_size": Stage(2000, OPTIMIZER, USER_WHO_CORRECTS, MANY_LONG_CLIPS, full_size=True),
     "corrections": Stage(
         2400, GENTLEST, USER_OF_LOST_FRAMES, MANY_LONG_CLIPS_AND_PICTURES, LOSS_OF_CHOOSING, full_size=True
+    ),
+    # In hard scenes things are lost several times as often.
+    "lost": Stage(
+        2400,
+        GENTLEST,
+        USER_OF_LOST_THINGS,
+        MANY_LONG_CLIPS_AND_PICTURES,
+        LOSS_OF_CHOOSING,
+        full_size=True,
+        hard_clips=1.0,
     ),
 }
 
@@ -153,8 +175,8 @@ def get_config(name: str) -> TrainConfig:
         entries.append(videos(clear_training_videos(size=size), **stage.clips))
         evaluation = EvaluationConfig(clear_held_out_videos(size), every=1000, videos=20, frames=8)
     if stage.full_size:
-        hard_clips = stage.clips | {"weight": HARD * stage.clips["weight"]}
-        entries.append(pictures(training_pictures(size=size), batch_size, HARD))
+        hard_clips = stage.clips | {"weight": stage.hard_clips * stage.clips["weight"]}
+        entries.append(pictures(training_pictures(size=size), batch_size, HARD_PICTURES))
         entries.append(videos(training_videos(size=size), **hard_clips))
     return TrainConfig(
         model=change(NANO, image_size=size, has_memory=stage.clips is not None),

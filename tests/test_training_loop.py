@@ -25,7 +25,7 @@ from train.sharding import AXES, parameter_shardings
 
 ROOT = Path(__file__).parents[1]
 # Programs this small are quicker to run unoptimised than to optimise.
-QUICK = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+QUICK = "--xla_backend_optimization_level=0"
 STEPS = 5
 NO_REMATERIALISATION = [f"--set=rematerialise.{part}=false" for part in ("encoder", "memory", "decoder")]
 

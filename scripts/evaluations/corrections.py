@@ -36,10 +36,10 @@ def corrections(
         raise ValueError(f"No object of {source.name} was lost, so nothing was corrected.")
     title = f"{source.name}, {clicks} click(s) where an object was lost, prompted with a {prompt}"
     # Many come back by themselves, and then a click has little to give.
-    stay_lost = [row["gain"] for row in rows if row["J&F before"] < 100 * LOST]
+    stay_lost = [row for row in rows if row["J&F before"] < 100 * LOST]
     metrics = means(rows) | {"stay lost": len(stay_lost)}
     if stay_lost:
-        metrics["gain of these"] = sum(stay_lost) / len(stay_lost)
+        metrics["gain of these"] = means(stay_lost)["gain"]
     return finish(run, Summary(title, metrics, "gain", rows, failed))
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import difflib
 
 ATTENTION_IMPLEMENTATIONS = ("auto", "blocked", "xla", "cudnn", "flash")
+PRECISIONS = ("default", "high", "highest")
 DTYPES = ("float32", "bfloat16")
 
 
@@ -60,6 +61,7 @@ class SAM2Config:
     # How it is computed: parameters stay float32; normalisation, softmax and rotary codes are float32 in any case.
     dtype: str = "float32"
     attention: str = "auto"
+    precision: str = "default"  # of float32 products: TF32 on GPUs and bfloat16 on TPUs; "highest" is float32
 
     def __post_init__(self):
         # JSON gives lists back where tuples went in; a config must stay hashable.
@@ -84,6 +86,7 @@ class SAM2Config:
         _require(self, "decoder_heads", self.hidden_dim // 2 % heads == 0, f"a divisor of {self.hidden_dim // 2}")
         _require(self, "dtype", self.dtype in DTYPES, f"one of {', '.join(DTYPES)}")
         _require(self, "attention", self.attention in ATTENTION_IMPLEMENTATIONS, f"one of {ATTENTION_IMPLEMENTATIONS}")
+        _require(self, "precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
 
     @property
     def embedding_size(self) -> int:

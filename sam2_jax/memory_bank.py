@@ -41,21 +41,21 @@ class MemoryBank:
 
 @struct.dataclass
 class Recollection:
-    """What memory attention reads at one frame.
+    """What memory attention reads at one frame: packed, so that what counts comes first and lengths say the rest.
 
     Attributes:
         maps: (B, O, K + R, h, w, memory channels), `map_ages` (B, O, K + R) int32 their rows in the table of temporal
-            codes, and `map_valid` (B, O, K + R) bool which of them count.
+            codes, and `map_count` (B, O) int32 how many of them count.
         pointers: (B, O, K + P, C), `pointer_ages` (B, O, K + P) float32 how many frames ago they were made, and
-            `pointer_valid` (B, O, K + P) bool which of them count.
+            `pointer_count` (B, O) int32 how many of them count.
     """
 
     maps: jax.Array
     map_ages: jax.Array
-    map_valid: jax.Array
+    map_count: jax.Array
     pointers: jax.Array
     pointer_ages: jax.Array
-    pointer_valid: jax.Array
+    pointer_count: jax.Array
 
 
 def empty_memory(
@@ -182,20 +182,30 @@ def read(
         prompted_row, as_recent = _place(bank.prompted_frames, frame, step, stride, recent)
         as_recent &= ~prompted
     map_valid = jnp.concatenate([prompted | as_recent, wanted], axis=2)
-    # A row of no object remembers nothing; it attends to an empty map, so that its answer, read by nobody, is finite.
-    map_valid = map_valid.at[..., 0].set(map_valid[..., 0] | ~map_valid.any(-1))
     prompted_pointers = prompted if future_pointers else prompted & (prompted_ages >= 0)
     if attended_prompted_frames is not None:
         prompted_pointers |= there & ~prompted & (prompted_ages >= 1) & (prompted_ages <= count)
-    return Recollection(
-        maps=jnp.concatenate([bank.prompted_maps, bank.recent_maps], axis=2),
-        # The last row of the temporal codes is for prompted frames, the row before it for the oldest recent ones.
-        map_ages=jnp.concatenate([jnp.where(prompted, recent, prompted_row), row], axis=2),
-        map_valid=map_valid,
-        pointers=jnp.concatenate([bank.prompted_pointers, bank.recent_pointers], axis=2),
-        pointer_ages=jnp.concatenate([prompted_ages, pointer_ages], axis=2).astype(jnp.float32),
-        pointer_valid=jnp.concatenate([prompted_pointers, (pointer_ages >= 1) & (pointer_ages <= count)], axis=2),
-    )
+    maps = jnp.concatenate([bank.prompted_maps, bank.recent_maps], axis=2)
+    # The last row of the temporal codes is for prompted frames, the row before it for the oldest recent ones.
+    map_ages = jnp.concatenate([jnp.where(prompted, recent, prompted_row), row], axis=2)
+    pointers = jnp.concatenate([bank.prompted_pointers, bank.recent_pointers], axis=2)
+    ages = jnp.concatenate([prompted_ages, pointer_ages], axis=2).astype(jnp.float32)
+    pointer_valid = jnp.concatenate([prompted_pointers, (pointer_ages >= 1) & (pointer_ages <= count)], axis=2)
+    (maps, map_ages), map_count = _pack(map_valid, maps, map_ages)
+    (pointers, ages), pointer_count = _pack(pointer_valid, pointers, ages)
+    # Padding rows have no valid memory. One slot counts all the same, so that their softmax, which nobody reads, is
+    # finite.
+    return Recollection(maps, map_ages, jnp.maximum(map_count, 1), pointers, ages, pointer_count)
+
+
+def _pack(valid: jax.Array, *arrays: jax.Array) -> tuple[list[jax.Array], jax.Array]:
+    """Slots (B, O, slots, ...) with those that count first, in their order; and how many count, (B, O) int32.
+
+    Attention does not care about the order of its keys, and kernels take lengths where they would not take a mask.
+    """
+    order = jnp.argsort(~valid, axis=-1, stable=True)
+    packed = [jnp.take_along_axis(x, order.reshape(*order.shape, *(1,) * (x.ndim - 3)), axis=2) for x in arrays]
+    return packed, valid.sum(-1, dtype=jnp.int32)
 
 
 def _place(tags: jax.Array, frame, step, stride: int, recent: int) -> tuple[jax.Array, jax.Array]:

@@ -14,6 +14,7 @@ from flax import struct
 
 from sam2_jax.model import SAM2
 from sam2_jax.model.mask_decoder import clear_mask, take_mask
+from sam2_jax.target import compiled
 from sam2_jax.types import FrameFeatures, Prompts
 
 # The mean and deviation of ImageNet's colours, in 0..255.
@@ -36,7 +37,7 @@ class ImageMasks:
     object_score: jax.Array
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@compiled
 def encode_frames(model: SAM2, params: dict, frames: jax.Array) -> FrameFeatures:
     """Encodes frames once, for all objects and all clicks.
 
@@ -58,7 +59,7 @@ def normalise(frames: jax.Array) -> jax.Array:
     return (frames.astype(jnp.float32) - COLOUR_MEAN) / COLOUR_DEVIATION
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4))
+@functools.partial(compiled, static_argnames=("multimask",))
 def decode_image(
     model: SAM2, params: dict, features: FrameFeatures, prompts: Prompts, multimask: bool = False
 ) -> ImageMasks:
@@ -83,7 +84,7 @@ def decode_image(
     )
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4))
+@functools.partial(compiled, static_argnames=("multimask",))
 def segment_image(
     model: SAM2, params: dict, frames: jax.Array, prompts: Prompts, multimask: bool = False
 ) -> ImageMasks:

@@ -14,13 +14,14 @@ import jax.numpy as jnp
 from sam2_jax import memory_bank
 from sam2_jax.memory_bank import MemoryBank
 from sam2_jax.model import SAM2
-from sam2_jax.model.attention import walks_in_blocks
+from sam2_jax.model.attention import use_cpu_tiling
 from sam2_jax.model.prompt_encoder import no_points
 from sam2_jax.segmentation import encode_frames
+from sam2_jax.target import compiled
 from sam2_jax.types import FrameFeatures, MaskPrediction, Prompts
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@compiled
 def predict_first(model: SAM2, params: dict, features: FrameFeatures, prompts: Prompts) -> MaskPrediction:
     """Masks on frames that have no memory yet: the first prompts of O objects on each of B frames."""
 
@@ -30,13 +31,13 @@ def predict_first(model: SAM2, params: dict, features: FrameFeatures, prompts: P
     return model.apply({"params": params}, features, prompts, method=predict)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@compiled
 def take_masks(model: SAM2, params: dict, features: FrameFeatures, masks: jax.Array) -> MaskPrediction:
     """A user's masks (B, O, S, S), 0 to 1, as predictions."""
     return model.apply({"params": params}, features, masks, method="take_as_mask")
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@compiled
 def predict_with_memory(
     model: SAM2,
     params: dict,
@@ -80,7 +81,7 @@ def predict_with_memory(
     return _for_each_object(model, predict, (recollection, prompts))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@compiled
 def remember(
     model: SAM2, params: dict, features: FrameFeatures, prediction: MaskPrediction, prompted: jax.Array
 ) -> jax.Array:
@@ -92,7 +93,7 @@ def remember(
     return _for_each_object(model, remember_each, (prediction, prompted))
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@compiled
 def track_frame(
     model: SAM2,
     params: dict,
@@ -113,7 +114,7 @@ def track_frame(
     return memory, prediction
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames="frames_at_once")
+@functools.partial(compiled, static_argnames=("frames_at_once",))
 def segment_video(
     model: SAM2,
     params: dict,
@@ -150,17 +151,19 @@ def segment_video(
         features, index = features_and_index
         return track_frame(model, params, memory, features, index, 1, horizon)
 
-    def carry_on_a_few(memory, frames_and_indices):
-        frames, indices = frames_and_indices
-        few = encode_frames(model, params, einops.rearrange(frames, "t b ... -> (t b) ..."))
-        few = jax.tree.map(lambda x: einops.rearrange(x, "(t b) ... -> t b ...", b=videos), few)
-        return jax.lax.scan(carry_on, memory, (few, indices))
+    def carry_over_chunk(memory, frames_and_indices):
+        chunk, indices = frames_and_indices
+        # Videos stay outermost, so that each device encodes the frames of its own.
+        features = encode_frames(model, params, einops.rearrange(chunk, "b t ... -> (b t) ..."))
+        features = jax.tree.map(lambda x: einops.rearrange(x, "(b t) ... -> t b ...", b=videos), features)
+        return jax.lax.scan(carry_on, memory, (features, indices))
 
-    # What is tracked of the last frame more than once, to fill the last few, is dropped.
+    # The last chunk is padded by repeating the final frame; the padded outputs are dropped.
     order = jnp.arange(1, 1 + -(-(length - 1) // frames_at_once) * frames_at_once)
-    rest = jnp.take(einops.rearrange(frames, "b t ... -> t b ..."), jnp.minimum(order, length - 1), axis=0)
-    few = jax.tree.map(lambda x: einops.rearrange(x, "(n t) ... -> n t ...", t=frames_at_once), (rest, order))
-    _, later = jax.lax.scan(carry_on_a_few, memory, few)
+    rest = jnp.take(frames, jnp.minimum(order, length - 1), axis=1)
+    chunks = einops.rearrange(rest, "b (n t) ... -> n b t ...", t=frames_at_once)
+    indices = einops.rearrange(order, "(n t) -> n t", t=frames_at_once)
+    _, later = jax.lax.scan(carry_over_chunk, memory, (chunks, indices))
     return jax.tree.map(
         lambda first, later: jnp.concatenate(
             [first[:, None], einops.rearrange(later, "n t b ... -> b (n t) ...")[:, : length - 1]], axis=1
@@ -172,7 +175,7 @@ def segment_video(
 
 def _for_each_object(model: SAM2, function, arrays):
     """`function` of arrays (B, O, ...): for all objects together; or, on a CPU, one by one, as its cache is small."""
-    if not walks_in_blocks(model.config.attention):
+    if not use_cpu_tiling(model.config.attention):
         return function(arrays)
     one_by_one = jax.tree.map(lambda x: einops.rearrange(x, "b o ... -> o b 1 ..."), arrays)
     results = jax.lax.map(function, one_by_one)

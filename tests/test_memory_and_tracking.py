@@ -121,16 +121,52 @@ def test_empty_slots_change_nothing_whatever_they_hold(model_and_params):
 
 
 def test_no_frame_sees_the_future(model_and_params):
-    """Masks of a frame have no gradient from memories made after it, when tracking forward; nor before, backward."""
+    """What counts at a frame was made before it, when tracking forward; after it, backward."""
     model, _ = model_and_params
-    bank = filled_bank(model)
+    bank = labelled(filled_bank(model))
     for frame, step in ((4, 1), (4, -1), (8, 1), (0, -1)):
-        seen = memory_bank.read(bank, jnp.int32(frame), step)
-        frames = np.concatenate([bank.prompted_frames, bank.recent_frames], axis=2)[np.asarray(seen.map_valid)]
-        recent = [f for f in frames.tolist() if f != 0]
+        maps, pointers = seen_frames(memory_bank.read(bank, jnp.int32(frame), step))
+        recent = [f for f in maps if f != 0]
         assert all((frame - f) * step >= 1 for f in recent), (frame, step, recent)
-        pointers = np.concatenate([bank.prompted_frames, bank.recent_pointer_frames], axis=2)
-        assert all((frame - f) * step >= 0 for f in pointers[np.asarray(seen.pointer_valid)].tolist())
+        assert all((frame - f) * step >= 0 for f in pointers)
+
+
+def labelled(bank):
+    """A bank whose maps and pointers hold nothing but the number of their frame."""
+
+    def fill(x, tags):
+        return jnp.broadcast_to(tags.reshape(*tags.shape, *(1,) * (x.ndim - 3)), x.shape).astype(x.dtype)
+
+    return bank.replace(
+        prompted_maps=fill(bank.prompted_maps, bank.prompted_frames),
+        prompted_pointers=fill(bank.prompted_pointers, bank.prompted_frames),
+        recent_maps=fill(bank.recent_maps, bank.recent_frames),
+        recent_pointers=fill(bank.recent_pointers, bank.recent_pointer_frames),
+    )
+
+
+def seen_frames(seen) -> tuple[list[int], list[int]]:
+    """The frames of the maps and of the pointers of the first object that count, in a labelled bank."""
+    maps, pointers = seen.maps[0, 0, :, 0, 0, 0], seen.pointers[0, 0, :, 0]
+    counts = int(seen.map_count[0, 0]), int(seen.pointer_count[0, 0])
+    return [np.asarray(x[:count]).astype(int).tolist() for x, count in zip((maps, pointers), counts)]
+
+
+def test_what_counts_comes_first_and_in_its_order_with_its_age(model_and_params):
+    model, _ = model_and_params
+    bank = labelled(filled_bank(model, prompted_frames=3))  # holes: two slots of prompted frames are empty
+    bank = memory_bank.forget(bank, jnp.ones((1, 1), bool), jnp.int32(5))
+    seen = memory_bank.read(bank, jnp.int32(8))
+    maps, pointers = seen_frames(seen)
+    assert maps == [0, 6, 7, 2, 3, 4] and pointers == [0, 1, 2, 3, 4, 6, 7]
+    assert np.asarray(seen.map_ages)[0, 0, :6].tolist() == [6, 1, 0, 5, 4, 3]
+    assert np.asarray(seen.pointer_ages)[0, 0, :7].tolist() == [8, 7, 6, 5, 4, 2, 1]
+
+
+def test_a_row_that_remembers_nothing_reads_one_slot_so_that_its_softmax_is_finite(model_and_params):
+    model, _ = model_and_params
+    seen = memory_bank.read(memory_bank.empty_memory(model.config), jnp.int32(3))
+    assert seen.map_count.tolist() == [[1]] and seen.pointer_count.tolist() == [[0]]
 
 
 def test_the_bank_remembers_the_last_six_and_the_prompted(model_and_params):
@@ -141,7 +177,7 @@ def test_the_bank_remembers_the_last_six_and_the_prompted(model_and_params):
     by_frame = dict(zip(tags.tolist(), np.asarray(seen.map_ages)[0, 0].tolist()))
     # The frame just before has the first row of the temporal codes; a prompted one has the last.
     assert by_frame == {0: 6, 7: 0, 6: 1, 5: 2, 4: 3, 3: 4, 2: 5}
-    assert np.asarray(seen.map_valid).all()
+    assert seen.map_count.tolist() == [[7]]
 
 
 def test_the_oldest_prompted_frame_makes_way(model_and_params):

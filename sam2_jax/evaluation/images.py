@@ -23,6 +23,7 @@ from sam2_jax.model import SAM2
 from sam2_jax.model.mask_decoder import best_ambiguous, clear_mask, take_mask
 from sam2_jax.predictors.prompts import bucket
 from sam2_jax.segmentation import encode_frames
+from sam2_jax.target import compiled
 from sam2_jax.types import FrameFeatures
 
 CLICKS = 5
@@ -131,7 +132,7 @@ class _Answer:
     logits: jax.Array
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames="clicks")
+@functools.partial(compiled, static_argnames=("clicks",))
 def _click_on_pictures(
     model: SAM2,
     params: dict,

@@ -15,8 +15,9 @@ from sam2_jax import memory_bank
 from sam2_jax.evaluation.clicking import click_and_look, iou, shown, unpack
 from sam2_jax.memory_bank import EMPTY, MemoryBank
 from sam2_jax.model import SAM2
-from sam2_jax.model.attention import walks_in_blocks
+from sam2_jax.model.attention import use_cpu_tiling
 from sam2_jax.model.prompt_encoder import no_points
+from sam2_jax.target import compiled
 from sam2_jax.tracking import remember
 from sam2_jax.types import FrameFeatures, MaskPrediction
 
@@ -57,7 +58,7 @@ class Passed:
     paused: jax.Array
 
 
-@functools.partial(jax.jit, static_argnums=0, static_argnames=("clicks", "hard"))
+@functools.partial(compiled, static_argnames=("clicks", "hard"))
 def click_on_frames(
     model: SAM2,
     params: dict,
@@ -121,7 +122,7 @@ class Pausing:
     hard: bool = struct.field(pytree_node=False)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@compiled
 def carry(
     model: SAM2,
     params: dict,
@@ -194,7 +195,7 @@ def _carry_object(
 
 def for_each_object(model: SAM2, function, rows):
     """`function` of each of O rows: at once; or, on a CPU, one by one, as its cache is small and its branches real."""
-    if walks_in_blocks(model.config.attention):
+    if use_cpu_tiling(model.config.attention):
         return jax.lax.map(function, rows)
     return jax.vmap(function)(rows)
 

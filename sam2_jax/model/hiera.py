@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sam2_jax.config import SAM2Config
-from sam2_jax.model.attention import attention, largest_divisor, walks_in_blocks
+from sam2_jax.model.attention import attention, largest_divisor, use_cpu_tiling
 from sam2_jax.model.layers import MLP, LayerNorm, conv, dense, gelu, loop
 
 # Tokens of a strip of windows. Their hidden activations take a few megabytes: about a core's share of the cache.
@@ -97,7 +97,7 @@ class Block(nn.Module):
             shares: (2, B) of attention and MLP, what each picture takes of them, of `_drop_paths`; None for all.
         """
         rows = self._rows_at_once(*x.shape[1:3])
-        if train or rows == x.shape[1] or not walks_in_blocks(self.implementation):
+        if train or rows == x.shape[1] or not use_cpu_tiling(self.implementation):
             return self._whole(x, shares)
         # Windows know nothing of each other, so the block may run strip by strip, and a strip stays in the cache.
         strips = einops.rearrange(x, "b (r y) w c -> (b r) 1 y w c", y=rows)

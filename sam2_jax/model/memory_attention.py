@@ -9,7 +9,6 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from sam2_jax.config import SAM2Config
 from sam2_jax.model.attention import attention
@@ -34,26 +33,35 @@ class RotaryAttention(nn.Module):
         queries: jax.Array,
         keys: jax.Array,
         values: jax.Array,
-        valid: jax.Array | None = None,
-        unplaced_keys: int = 0,
+        placed: jax.Array | None = None,
+        lengths: jax.Array | None = None,
+        train: bool = False,
     ) -> jax.Array:
-        """Attends from a map to maps of the same size.
+        """Attends from a map to maps of the same size, and to tokens behind them that have no place.
 
         Args:
             queries: (B, N, C), a map of N = h w tokens.
-            keys, values: (B, K N + `unplaced_keys`, C or memory channels): K maps, then tokens that have no place.
-            valid: (B, K N + `unplaced_keys`) bool, which keys count; None for all.
+            keys, values: (B, Nk, C or memory channels).
+            placed: (B,) int32, how many keys of each row are tokens of whole maps, from its first on; None for all.
+            lengths: (B,) int32, how many keys of each row count, from its first on; None for all.
+            train: whether it is differentiated.
         """
-        side = round(queries.shape[1] ** 0.5)
-        cosines, sines = rotary_table(side, side, self.config.hidden_dim)
-        queries, keys = self.q_proj(queries), self.k_proj(keys)
-        placed = keys.shape[1] - unplaced_keys
-        repeats = placed // queries.shape[1]
-        turned = rotate(keys[:, :placed], np.tile(cosines, (repeats, 1)), np.tile(sines, (repeats, 1)))
-        keys = jnp.concatenate([turned, keys[:, placed:]], axis=1)
-        queries = rotate(queries, cosines, sines)
+        length = queries.shape[1]
+        side = round(length**0.5)
+        tables = rotary_table(side, side, self.config.hidden_dim)
+        queries, keys = rotate(self.q_proj(queries), *tables), self.k_proj(keys)
+        maps = keys[:, : keys.shape[1] // length * length]
+        turned = rotate(maps.reshape(len(maps), -1, *queries.shape[1:]), *tables).reshape(maps.shape)
+        if placed is not None:
+            turned = jnp.where(jnp.arange(maps.shape[1])[:, None] < placed[:, None, None], turned, maps)
+        keys = jnp.concatenate([turned, keys[:, maps.shape[1] :]], axis=1)
         out = attention(
-            queries[:, :, None], keys[:, :, None], values[:, :, None], valid, implementation=self.config.attention
+            queries[:, :, None],
+            keys[:, :, None],
+            values[:, :, None],
+            lengths=lengths,
+            implementation=self.config.attention,
+            train=train,
         )
         # The weights of a query sum to one, so its values may be projected after they are weighed: memories are narrow,
         # and this takes a quarter of the products.
@@ -74,11 +82,11 @@ class MemoryAttentionLayer(nn.Module):
         self.norm1, self.norm2, self.norm3 = (LayerNorm(1e-5, dtype) for _ in range(3))
         self.dropout = nn.Dropout(config.memory_attention_dropout)
 
-    def __call__(self, x, memories, memory_codes, valid, pointers, train):
+    def __call__(self, x, memories, memory_codes, placed, lengths, train):
         normed = self.norm1(x)
-        x = x + self.dropout(self.self_attn(normed, normed, normed), not train)
+        x = x + self.dropout(self.self_attn(normed, normed, normed, train=train), not train)
         x = jnp.repeat(x, memories.shape[0] // x.shape[0], axis=0)
-        attended = self.cross_attn_image(self.norm2(x), memories + memory_codes, memories, valid, pointers)
+        attended = self.cross_attn_image(self.norm2(x), memories + memory_codes, memories, placed, lengths, train)
         x = x + self.dropout(attended, not train)
         hidden = self.dropout(nn.relu(self.linear1(self.norm3(x))), not train)
         return x + self.dropout(self.linear2(hidden), not train)
@@ -99,8 +107,8 @@ class MemoryAttention(nn.Module):
         frame_code: jax.Array,
         memories: jax.Array,
         memory_codes: jax.Array,
-        valid: jax.Array | None = None,
-        pointers: int = 0,
+        placed: jax.Array | None = None,
+        lengths: jax.Array | None = None,
         train: bool = False,
     ) -> jax.Array:
         """Conditions frames on the memories of the objects on them.
@@ -108,8 +116,10 @@ class MemoryAttention(nn.Module):
         Args:
             frame: (B, N, C) tokens of the frames. What all O objects of a frame share is computed once.
             frame_code: (N, C) their absolute position code.
-            memories, memory_codes: (B O, K N + `pointers`, memory channels): K maps, then tokens of object pointers.
-            valid: (B O, K N + `pointers`) bool, which of them count; None for all.
+            memories, memory_codes: (B O, Nk, memory channels): whole maps, then tokens of object pointers, then
+                whatever fills the rows.
+            placed: (B O,) int32, how many tokens of each row are those of maps; None for all.
+            lengths: (B O,) int32, how many tokens of each row count, those of pointers included; None for all.
 
         Returns:
             (B O, N, C).
@@ -117,12 +127,12 @@ class MemoryAttention(nn.Module):
         x = frame + 0.1 * frame_code.astype(frame.dtype)
         if not train:
             for layer in self.layers:
-                x = layer(x, memories, memory_codes, valid, pointers, False)
+                x = layer(x, memories, memory_codes, placed, lengths, False)
             return self.norm(x)
 
         def run(layer: Callable[..., jax.Array], x: jax.Array, key: jax.Array | None) -> jax.Array:
             rngs = None if key is None else {"dropout": key}
-            return layer(x, memories, memory_codes, valid, pointers, True, rngs=rngs)
+            return layer(x, memories, memory_codes, placed, lengths, True, rngs=rngs)
 
         x = jnp.repeat(x, memories.shape[0] // x.shape[0], axis=0)  # each object drops its own
         drops = self.config.memory_attention_dropout > 0

@@ -22,13 +22,28 @@ from sam2_jax.model.memory_encoder import MemoryEncoder
 from sam2_jax.model.neck import ImageEncoder
 from sam2_jax.model.position import sine_code_1d, sine_code_2d
 from sam2_jax.model.prompt_encoder import PromptEncoder, no_points
+from sam2_jax.target import current_target
 from sam2_jax.types import ABSENT, DecodedMasks, FrameFeatures, MaskPrediction, Prompts
+
+_PLATFORMS_OF_KERNELS = {"flash": "tpu", "cudnn": "gpu"}
 
 
 class SAM2(nn.Module):
-    """The network. Attributes bear the published parameter names, so that weights convert by a short table."""
+    """The network. Attributes bear the published parameter names, so that weights convert by a short table.
+
+    Raises `ValueError` where `config.attention` names a kernel that the devices at hand do not have.
+    """
 
     config: SAM2Config
+
+    def __post_init__(self):
+        needed, platform = _PLATFORMS_OF_KERNELS.get(self.config.attention), current_target().platform
+        if needed is not None and platform != needed:
+            raise ValueError(
+                f"SAM2Config.attention is {self.config.attention!r}, a kernel for {needed.upper()}s, but this is a "
+                f'{platform.upper()}; expected "auto", "xla" or "blocked".'
+            )
+        super().__post_init__()
 
     def setup(self):
         config, dtype = self.config, jnp.dtype(self.config.dtype)
@@ -79,32 +94,29 @@ class SAM2(nn.Module):
     def with_memory(self, features: FrameFeatures, memory: Recollection, train: bool = False) -> FrameFeatures:
         """Conditions frames on what each object's memory holds: the embedding becomes (B, O, h, w, C)."""
         batch, height, width, dim = features.embedding.shape
-        objects, maps = memory.maps.shape[1:3]
-        dtype = features.embedding.dtype
-        many = batch * objects
+        objects, dtype = memory.maps.shape[1], features.embedding.dtype
         parts = dim // self.config.memory_dim
 
-        tokens = memory.maps.astype(dtype).reshape(many, maps * height * width, -1)
+        tokens = einops.rearrange(memory.maps.astype(dtype), "b o k h w c -> (b o) (k h w) c")
         place = sine_code_2d(height, width, self.config.memory_dim)
         moment = self.maskmem_tpos_enc[memory.map_ages]  # (B, O, maps, 1, 1, memory channels)
         codes = (place + moment).astype(dtype).reshape(tokens.shape)
-        valid = jnp.repeat(memory.map_valid.reshape(many, maps), height * width, axis=1)
 
         # A pointer is as wide as the frame's tokens, so it is read as several tokens of the memory's width.
-        pointers = memory.pointers.astype(dtype).reshape(many, -1, self.config.memory_dim)
+        pointers = einops.rearrange(memory.pointers.astype(dtype), "b o p (parts c) -> (b o) (p parts) c", parts=parts)
         pointer_codes = jnp.zeros_like(pointers)
         if self.config.pointer_temporal_codes:
-            code = self.obj_ptr_tpos_proj(sine_code_1d(memory.pointer_ages, dim))
-            pointer_codes = jnp.repeat(code.reshape(many, -1, self.config.memory_dim), parts, axis=1).astype(dtype)
-        pointer_valid = jnp.repeat(memory.pointer_valid.reshape(many, -1), parts, axis=1)
+            code = self.obj_ptr_tpos_proj(sine_code_1d(memory.pointer_ages, dim)).astype(dtype)
+            pointer_codes = einops.repeat(code, "b o p c -> (b o) (p parts) c", parts=parts)
 
+        placed = memory.map_count.reshape(-1) * height * width
         conditioned = self.memory_attention(
             features.embedding.reshape(batch, height * width, dim),
             sine_code_2d(height, width, dim).reshape(height * width, dim),
-            jnp.concatenate([tokens, pointers], axis=1),
-            jnp.concatenate([codes, pointer_codes], axis=1),
-            jnp.concatenate([valid, pointer_valid], axis=1),
-            pointers.shape[1],
+            _put_behind(tokens, placed, pointers),
+            _put_behind(codes, placed, pointer_codes),
+            placed,
+            placed + memory.pointer_count.reshape(-1) * parts,
             train,
         )
         return features.replace(embedding=conditioned.reshape(batch, objects, height, width, dim))
@@ -187,6 +199,12 @@ class SAM2(nn.Module):
         if self.config.pointer_temporal_codes:
             self.obj_ptr_tpos_proj(jnp.zeros((batch, dim)))
         return decoded
+
+
+def _put_behind(tokens: jax.Array, lengths: jax.Array, more: jax.Array) -> jax.Array:
+    """Tokens (B, N, C) with P others, (B, P, C), behind the first `lengths` (B,) of each row: (B, N + P, C)."""
+    room = jnp.pad(tokens, ((0, 0), (0, more.shape[1]), (0, 0)))
+    return jax.vmap(lambda row, length, more: jax.lax.dynamic_update_slice(row, more, (length, 0)))(room, lengths, more)
 
 
 def enlarge(logits: jax.Array, size: int) -> jax.Array:

@@ -18,11 +18,12 @@ _ATTENDED, _PADDING = 1, 0  # keys that a query sees bear its own number
 _INTERPRET = False  # tests run the kernel without a TPU
 
 
-def flash(queries: jax.Array, keys: jax.Array, values: jax.Array, valid: jax.Array | None = None) -> jax.Array:
-    """Arguments and result are those of `sam2_jax.model.attention.attention`.
+def attend(queries: jax.Array, keys: jax.Array, values: jax.Array, valid: jax.Array | None = None) -> jax.Array:
+    """Arguments and result are those of `dispatch.attention`.
 
-    The compiler cannot divide a kernel over devices. Where a mesh is set (`jax.set_mesh`), the rows of the batch are
-    divided over all of it, and its size must divide them; without one everything is to be on one device.
+    The compiler cannot divide a kernel over devices. Where a mesh is set, as public functions do for arrays that are on
+    one, the rows of the batch are divided over all of it, and its size must divide them; without one everything is on
+    one device.
     """
     mesh = jax.sharding.get_abstract_mesh()
     if valid is None:
@@ -49,8 +50,15 @@ def _on_one_device(queries, keys, values, valid):
         return kernel(queries, keys, values, segment_ids=numbers)
 
     heads_first = (einops.rearrange(x, "b n h d -> b h n d") for x in (queries, keys, values))
-    out = jax.vmap(one_row)(*heads_first, valid)
+    with jax.default_matmul_precision(_precision(queries)):
+        out = jax.vmap(one_row)(*heads_first, valid)
     return einops.rearrange(out, "b h n d -> b n h d")[:, :length].astype(values.dtype)
+
+
+def _precision(x: jax.Array) -> str:
+    """Kernels have one bfloat16 pass or all that float32 takes, and nothing between them."""
+    fast = jax.config.jax_default_matmul_precision in (None, "default", "fastest", "bfloat16")
+    return "default" if fast or x.dtype != jnp.float32 else "highest"
 
 
 def _block(x: jax.Array) -> int:

@@ -14,6 +14,7 @@ import optax
 from jax.sharding import Mesh
 
 from sam2_jax.model import SAM2
+from sam2_jax.target import compiling_for
 from train.config import TrainConfig
 from train.losses import clip_loss
 from train.optimizer import join, make_optimizer, parameter_groups, schedule, split
@@ -43,11 +44,11 @@ def make_train_step(model: SAM2, config: TrainConfig, mesh: Mesh) -> TrainStep:
 
         def loss(trained: dict, part: Mapping, key: jax.Array) -> tuple[jax.Array, dict]:
             params = join(model, trained, still)
-            # Kernels, which the compiler cannot divide, divide their rows over the mesh that is set.
-            with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-                return clip_loss(model, params, part, decisions, key, config.user, config.loss, config.rematerialise)
+            return clip_loss(model, params, part, decisions, key, config.user, config.loss, config.rematerialise)
 
-        gradients, metrics = _gradients(loss, trained, batch, of_model, config.optimizer.microbatches)
+        # Kernels, which the compiler cannot divide, divide their rows over the mesh that is set.
+        with compiling_for(mesh=mesh.abstract_mesh, precision=model.config.precision):
+            gradients, metrics = _gradients(loss, trained, batch, of_model, config.optimizer.microbatches)
         updates, opt_state = optimizer.update(gradients, state.opt_state, trained)
         params = join(model, optax.apply_updates(trained, updates), still)
         rates = {"learning_rate": config.optimizer.learning_rate * fraction(state.step)}

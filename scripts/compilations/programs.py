@@ -13,9 +13,8 @@ from jax.sharding import Mesh, NamedSharding
 
 from data.config import Entry
 from data.examples import empty_batch
-from sam2_jax.config import change
 from sam2_jax.model import SAM2, abstract_params
-from sam2_jax.model.attention import BEST_ON_TPU
+from sam2_jax.target import Target, compiling_for
 from sam2_jax.tracking import segment_video
 from sam2_jax.types import Prompts
 from train.config import TrainConfig
@@ -46,15 +45,8 @@ class Program:
 
 def check_attention(config: TrainConfig) -> None:
     """Raises `ValueError` where the attention is one that TPUs do not have."""
-    if config.model.attention == "cudnn":
-        raise ValueError('model.attention is "cudnn", which is for GPUs; expected "auto" or another one.')
-
-
-def _on_tpu(config: TrainConfig) -> TrainConfig:
-    """The config with ``attention="auto"`` as a TPU takes it: JAX's backend, which else decides, is the CPU here."""
-    if config.model.attention != "auto":
-        return config
-    return dataclasses.replace(config, model=change(config.model, attention=BEST_ON_TPU))
+    with compiling_for(Target("tpu")):
+        SAM2(config.model)
 
 
 def with_entry(config: TrainConfig, number: int) -> TrainConfig:
@@ -77,8 +69,8 @@ def with_clips(config: TrainConfig, clips: int) -> TrainConfig:
 
 def train_steps(config: TrainConfig, mesh: Mesh) -> list[Program]:
     """The step of a training, once for each shape of batch that its mixture has."""
-    config = _on_tpu(config)
-    model = SAM2(config.model)
+    with compiling_for(mesh=mesh.abstract_mesh):
+        model = SAM2(config.model)
     step = make_train_step(model, config, mesh)
     state = abstract_state(model, config.optimizer, config.steps)
     state = jax.tree.map(_placed, state, parameter_shardings(mesh, state))
@@ -113,22 +105,23 @@ def _clicked(config: TrainConfig, frames: int) -> dict[tuple[int, ...], float]:
 
 
 def video(config: TrainConfig, mesh: Mesh, frames: int, objects: int) -> Program:
-    """`segment_video` of one video for each device, called while the mesh is set (`jax.set_mesh`).
+    """`segment_video` of one video for each device.
 
     Raises:
         ValueError: a video has no frames or no objects.
     """
     if min(frames, objects) < 1:
         raise ValueError(f"A video has frames and objects, but {frames} frames and {objects} objects came.")
-    model, side, videos = SAM2(_on_tpu(config).model), config.model.image_size, mesh.size
+    with compiling_for(mesh=mesh.abstract_mesh):
+        model = SAM2(config.model)
+    side, videos = config.model.image_size, mesh.size
 
     def divided(*shape, dtype=jnp.float32):
         return jax.ShapeDtypeStruct((videos, *shape), dtype, sharding=batch_sharding(mesh))
 
     params = jax.tree.map(lambda x: _placed(x, replicated(mesh)), abstract_params(model))
     prompts = Prompts(points=divided(objects, _BOX, 2), labels=divided(objects, _BOX, dtype=jnp.int32))
-    with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-        traced = segment_video.trace(model, params, divided(frames, side, side, 3, dtype=jnp.uint8), prompts)
+    traced = segment_video.trace(model, params, divided(frames, side, side, 3, dtype=jnp.uint8), prompts)
     return Program(f"segment_video: {videos} videos of {frames} frames with {objects} objects", traced, {})
 
 

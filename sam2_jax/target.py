@@ -66,15 +66,15 @@ def compiling_for(target: Target | None = None, mesh: AbstractMesh | None = None
 
 
 class compiled:  # noqa: N801, it is a decorator
-    """`jax.jit` for functions of (model, params, ...): the model is static, and its arrays say what to compile for.
+    """`jax.jit` for functions of (model, params, ...): the model is static, and the arrays say what to compile for.
 
     Args:
-        static_argnames: further arguments that are static.
+        static_argnames: arguments beside ``model`` that are static.
     """
 
     def __init__(self, function: Callable, static_argnames: tuple[str, ...] = ()):
         functools.update_wrapper(self, function)
-        self.jitted = jax.jit(function, static_argnums=0, static_argnames=static_argnames)
+        self.jitted = jax.jit(function, static_argnames=("model", *static_argnames))
 
     def __call__(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         with _compiling_for_arrays_of(model, args, kwargs):

@@ -30,6 +30,7 @@ def compile_for_tpu(
     config: str,
     topology: str,
     task: Literal["train", "video"] = "train",
+    slices: int = 1,
     set: Change = (),
     entry: int | None = None,
     clips_per_chip: int | None = None,
@@ -44,6 +45,7 @@ def compile_for_tpu(
         topology: What to compile for, such as v5e:4x4, v5p:2x2x1 or v6e:2x2.
         task: train for the very step of python -m train, for each shape of batch; video for segment_video with one
             video on each chip.
+        slices: How many slices of the topology there are, with only the data-center network between them.
         set: Changes a field of the config, as for python -m train. Can be repeated.
         entry: Only the batches of this entry of the mixture, from 0, and not of all that differ in shape.
         clips_per_chip: Every batch has as many clips for each chip, and not as many in all as the config says.
@@ -55,7 +57,7 @@ def compile_for_tpu(
     check_attention(chosen)
     if entry is not None:
         chosen = with_entry(chosen, entry)
-    devices, chip = open_topology(topology)
+    devices, chip = open_topology(topology, slices)
     mesh = make_mesh(chosen.mesh, devices)
     if task == "train":
         if clips_per_chip is not None:
@@ -69,19 +71,19 @@ def compile_for_tpu(
         with console.status(f"compiling the {program.name}"):
             results.append(measure(program, chip, mesh.size))
     if json:
-        print(json_format.dumps([_as_json(result, chip, topology) for result in results], indent=2))
+        print(json_format.dumps([_as_json(result, chip, topology, slices) for result in results], indent=2))
     else:
         for result in results:
-            Console().print(_table(result, chip, topology))
+            Console().print(_table(result, chip, topology if slices == 1 else f"{slices} slices of {topology}"))
     if not all(result.fits for result in results):
         sys.exit(1)
 
 
-def _as_json(result: Measured, chip: Chip, topology: str) -> dict:
+def _as_json(result: Measured, chip: Chip, topology: str, slices: int) -> dict:
     numbers = dataclasses.asdict(result) | {"bytes_moved": result.bytes_moved}
     if result.memory:
         numbers["memory"]["total"] = result.memory.total
-    return numbers | {"topology": topology, "device_memory": chip.memory}
+    return numbers | {"topology": topology, "slices": slices, "device_memory": chip.memory}
 
 
 def _table(result: Measured, chip: Chip, topology: str) -> Table:

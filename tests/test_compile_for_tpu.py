@@ -54,6 +54,10 @@ BAD = {
     "no such config": (["--config", "nothing.py", "--topology", "v5e:2x2"], "nothing.py does not exist"),
     "no such topology": (["--config", "CONFIG", "--topology", "v9:2x2"], "'v9:2x2' is no topology; expected one of"),
     "no size": (["--config", "CONFIG", "--topology", "v5e"], "such as v5e:4x4, v5p:2x2x1 or v6e:2x2"),
+    "no slices": (
+        ["--config", "CONFIG", "--topology", "v5e:2x2", "--slices", "0"],
+        "0 slices came; expected 1 or more",
+    ),
     "no such field": (["--config", "CONFIG", "--topology", "v5e:2x2", "--set", "stepz=3"], "the nearest is 'steps'"),
     "no such entry": (["--config", "CONFIG", "--topology", "v5e:2x2", "--entry", "2"], "entries 0 to 1, but --entry 2"),
     "another machine": (["--config", "CONFIG", "--topology", "v5e:2x2", "--set", "model.attention=cudnn"], "for GPUs"),

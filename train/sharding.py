@@ -2,7 +2,9 @@
 """Where every array of a training run lives: a mesh ("data", "fsdp"), one rule for parameters, one for batches.
 
 In: how many devices each axis has, trees of arrays. Out: shardings, and global arrays from what each process has read.
-The compiler places everything else, so that no layer of the model says anything about devices.
+The compiler places everything else, so that no layer of the model says anything about devices. Slices are TPUs that
+reach each other over the data-center network alone: "data" spans them, and "fsdp" stays inside one, so that parameters
+are never gathered from another slice.
 """
 
 import dataclasses
@@ -23,8 +25,8 @@ class MeshConfig:
     """How devices are laid out; a batch is divided over all of them.
 
     Attributes:
-        data: how many copies of the parameters there are; -1 for as many as the devices allow.
-        fsdp: over how many devices each copy is divided.
+        data: how many copies of the parameters there are, over all slices; -1 for as many as the devices allow.
+        fsdp: over how many devices of one slice each copy is divided.
     """
 
     data: int = -1
@@ -32,19 +34,36 @@ class MeshConfig:
 
 
 def make_mesh(config: MeshConfig, devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """The mesh over all devices of all processes, or over those given.
+    """The mesh over all devices of all processes, or over those given; slice after slice along "data".
 
     Raises:
-        ValueError: the axes do not multiply to the number of devices.
+        ValueError: the axes do not multiply to the number of devices, or a copy of the parameters spans slices.
     """
-    count = jax.device_count() if devices is None else len(devices)
-    data = count // max(config.fsdp, 1) if config.data == -1 else config.data
-    if data * config.fsdp != count or min(data, config.fsdp) < 1:
+    devices = jax.devices() if devices is None else devices
+    data = len(devices) // max(config.fsdp, 1) if config.data == -1 else config.data
+    if data * config.fsdp != len(devices) or min(data, config.fsdp) < 1:
         raise ValueError(
-            f"mesh.data={config.data} and mesh.fsdp={config.fsdp} do not make up the {count} devices there are; "
+            f"mesh.data={config.data} and mesh.fsdp={config.fsdp} do not make up the {len(devices)} devices there are; "
             "expected two positive numbers whose product that is, or mesh.data=-1."
         )
-    return jax.make_mesh((data, config.fsdp), AXES, axis_types=(AxisType.Auto,) * 2, devices=devices)
+    slices: dict[int, list[jax.Device]] = {}
+    for device in devices:
+        slices.setdefault(getattr(device, "slice_index", 0), []).append(device)
+    for number, inside in slices.items():
+        if len(inside) % config.fsdp:
+            raise ValueError(
+                f"mesh.fsdp={config.fsdp} does not fit inside one slice: slice {number} of {len(slices)} has "
+                f"{len(inside)} devices; expected a divisor of {len(inside)}, so that no copy of the parameters spans "
+                "slices."
+            )
+    # Each slice is laid out by itself, as its links allow.
+    laid_out = [
+        jax.make_mesh(
+            (len(inside) // config.fsdp, config.fsdp), AXES, axis_types=(AxisType.Auto,) * 2, devices=inside
+        ).devices
+        for _, inside in sorted(slices.items())
+    ]
+    return Mesh(np.concatenate(laid_out), AXES, axis_types=(AxisType.Auto,) * 2)
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

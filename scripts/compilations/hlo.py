@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The text of a compiled program, taken apart.
 
-In: what `jax.stages.Compiled.as_text` gives for a TPU. Out: a `Computation` of each name, made of `Instruction`.
+In: what `jax.stages.Compiled.as_text` gives for a TPU. Out: a `Computation` of each name, made of `Instruction`; and
+every `Collective`, with its shapes and the devices it connects.
 """
 
 import dataclasses
 import math
 import re
+
+import numpy as np
 
 _HEADER = re.compile(r"(ENTRY )?%([\w.\-]+) \(.*\{$")
 _INSTRUCTION = re.compile(r"\s+(ROOT )?%([\w.\-]+) = (.*?) ([a-z][a-z0-9\-]*)\(([^)]*)\)(.*)")
@@ -14,6 +17,13 @@ _CALLED = re.compile(r"(?:calls|to_apply|body|branch_computations|true_computati
 _NAME = re.compile(r"%([\w.\-]+)")
 # A type, its dimensions, and their layout: their order, innermost first, the tiles they are padded to, and the memory.
 _SHAPE = re.compile(r"([a-z]+\d*)\[([\d,]*)\](?:\{([^}]*)\})?")
+_COLLECTIVE = re.compile(
+    r"(all-reduce|all-gather|reduce-scatter|all-to-all|ragged-all-to-all|collective-permute|collective-broadcast)"
+    r"(-start)?"
+)
+_GROUPS = re.compile(
+    r"(?:replica_groups|source_target_pairs)=(\{\}|\{\{[\d,{}]*\}\}|\[[\d,]+\]<=\[[\d,]+\](?:T\([\d,]+\))?)"
+)
 _ITEM_BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "s32": 4, "u32": 4, "f32": 4}
 
 
@@ -91,3 +101,64 @@ def _size(item: str, shape: str, layout: str) -> int:
     for size, axis in zip([int(size) for size in tile[1].split(",")][::-1] if tile else (), order):
         shape[axis] = -(-shape[axis] // size) * size
     return math.prod(shape) * _ITEM_BYTES.get(item, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Collective:
+    """One exchange between devices.
+
+    Attributes:
+        operation: such as ``all-gather``; the asynchronous form has the same name.
+        shapes: of its results, such as ``bf16[8,128]``, on one device.
+        groups: the numbers of the devices that exchange with each other; of ``collective-permute`` each source with its
+            target. Nothing stands for all devices of a slice in one group.
+        crosses_slices: whether it goes from slice to slice over the data-center network. Devices are numbered within
+            their slice, so that `groups` says nothing of slices. The compiler flattens and pads what crosses them.
+    """
+
+    operation: str
+    shapes: tuple[str, ...]
+    groups: tuple[tuple[int, ...], ...]
+    crosses_slices: bool = False
+
+
+def collectives(text: str) -> list[Collective]:
+    """Every collective of a compiled program, one for each channel however often the text repeats it.
+
+    Raises:
+        ValueError: the groups of one are written in a way that is not known.
+    """
+    found = {}
+    for computation in parse(text)[0].values():
+        for one in computation.instructions.values():
+            if collective := _collective(one):
+                found.setdefault((collective, one.found(r"channel_id=(\d+)") or one.name), collective)
+    return list(found.values())
+
+
+def _collective(one: Instruction) -> Collective | None:
+    shapes = tuple(f"{item}[{shape}]" for item, shape, _ in _SHAPE.findall(one.type))
+    if one.operation == "send":
+        transfer = one.found(r'_xla_megascale_transfer_type="(\w+)"')
+        return Collective(transfer.lower().replace("_", "-"), shapes[:1], (), True) if transfer else None
+    match = _COLLECTIVE.fullmatch(one.operation)
+    if match is None:
+        return None
+    operation, start = match.groups()
+    if start and operation != "all-reduce":  # the result of a start holds its inputs, its outputs and its semaphores
+        arrays = [shape for shape in shapes if shape != "u32[]"]
+        shapes = tuple(arrays[len(arrays) // 2 :])
+    return Collective(operation, shapes, _groups(one))
+
+
+def _groups(one: Instruction) -> tuple[tuple[int, ...], ...]:
+    """``{{0,1},{2,3}}``, or ``[2,2]<=[2,2]T(1,0)``: numbers counted up in one shape, transposed, cut into groups."""
+    match = _GROUPS.search(one.rest)
+    if match is None:
+        raise ValueError(f"The {one.operation} {one.name} has no groups in a form that is known: {one.rest[:200]}")
+    lists = [[int(number) for number in numbers.split(",")] for numbers in re.findall(r"\d[\d,]*", match[1])]
+    if match[1].startswith("{"):
+        return tuple(tuple(numbers) for numbers in lists)
+    shape, counted, order = lists if len(lists) == 3 else (*lists, range(len(lists[1])))
+    numbers = np.arange(math.prod(counted)).reshape(counted).transpose(order)
+    return tuple(tuple(group) for group in numbers.reshape(shape).tolist())

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """TPUs that are not here: the devices of a topology, to compile for, and what one of them can do.
 
-In: a topology such as ``v5e:4x4``. Out: its devices, which no array can be put on, and a `Chip`.
+In: a topology such as ``v5e:4x4``, and how many slices of it there are. Out: the devices, which no array can be put on,
+and a `Chip`.
 """
 
 import dataclasses
@@ -49,12 +50,17 @@ CHIPS = {
 }
 
 
-def open_topology(topology: str) -> tuple[list[jax.Device], Chip]:
+def open_topology(topology: str, slices: int = 1) -> tuple[list[jax.Device], Chip]:
     """The devices of a topology, and what each of them is; it is not JAX's backend, which becomes the CPU.
+
+    Args:
+        slices: how many of the topology there are, with only the data-center network between them.
 
     Raises:
         ValueError: there is no such topology, or no compiler for TPUs.
     """
+    if slices < 1:
+        raise ValueError(f"{slices} slices came; expected 1 or more.")
     name, _, size = topology.partition(":")
     if name not in CHIPS or not re.fullmatch(r"[1-9]\d*(x[1-9]\d*)+", size):
         raise ValueError(
@@ -69,7 +75,8 @@ def open_topology(topology: str) -> tuple[list[jax.Device], Chip]:
         "jax_enable_compilation_cache", False
     )  # it cannot read back what is not for a device that is here
     chip, one = CHIPS[name], set(size) == {"1", "x"}
-    options = {"chip_config_name": chip.layout} | ({"chips_per_host_bounds": (1, 1, 1)} if one else {})
+    options = {"chip_config_name": chip.layout, "num_slices": slices}
+    options |= {"chips_per_host_bounds": (1, 1, 1)} if one else {}
     try:
         return topologies.get_topology_desc(topology, "tpu", **options).devices, chip
     except jax.errors.JaxRuntimeError as error:

@@ -64,6 +64,7 @@ def _over_rows(queries, keys, values, valid):
 
 def _over_keys(queries, keys, values, valid, at_once: int):
     """A few large problems: (..., Nq, D), (..., Nk, D), (..., Nk, Dv), (..., Nk) -> (..., Nq, Dv)."""
+    at_once = min(at_once, keys.shape[-2])
     padding = -keys.shape[-2] % at_once
     bias = None
     if padding or valid is not None:

@@ -103,6 +103,7 @@ def test_two_processes_have_the_j_of_one_and_read_their_own_clips_alone(one_devi
 PROGRAM = """
 import dataclasses, json, sys
 sys.path.insert(0, "tests")
+from scripts.compilations.hlo import collectives
 from scripts.compilations.programs import evaluation
 from scripts.compilations.topology import open_topology
 from tiny_run import get_config
@@ -112,9 +113,10 @@ from train.sharding import MeshConfig, make_mesh
 config = dataclasses.replace(get_config("videos"), evaluation=EvaluationConfig("none", frames=6, objects=2))
 for topology in sys.argv[1:]:
     devices, _ = open_topology(topology)
-    memory = evaluation(config, make_mesh(MeshConfig(), devices)).traced.lower().compile().memory_analysis()
+    compiled = evaluation(config, make_mesh(MeshConfig(), devices)).traced.lower().compile()
+    memory = compiled.memory_analysis()
     sizes = memory.argument_size_in_bytes, memory.output_size_in_bytes, memory.temp_size_in_bytes
-    print(json.dumps(sizes))
+    print(json.dumps([sizes, [shape for one in collectives(compiled.as_text()) for shape in one.shapes]]))
 """
 
 
@@ -125,6 +127,7 @@ def test_the_bytes_of_one_chip_do_not_depend_on_how_many_there_are(topologies):
     command = [sys.executable, "-c", PROGRAM, *topologies]
     result = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr[-3000:]
-    few, many = (json.loads(line) for line in result.stdout.splitlines())
+    (few, _), (many, exchanged) = (json.loads(line) for line in result.stdout.splitlines())
     assert few[:2] == many[:2]
     assert many[2] == pytest.approx(few[2], rel=0.05)
+    assert exchanged and set(exchanged) <= {"f32[]", "s32[]"}  # sums alone

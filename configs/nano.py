@@ -182,6 +182,7 @@ def get_config(name: str) -> TrainConfig:
         model=change(NANO, image_size=size, has_memory=stage.clips is not None),
         data=DataConfig(tuple(entries), size, threads=2, processes=14 if stage.full_size else 0, prefetch=3),
         steps=stage.steps,
+        location_aware_initialization=True,
         user=stage.user,
         loss=stage.loss,
         optimizer=stage.optimizer,

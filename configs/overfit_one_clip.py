@@ -33,6 +33,7 @@ def get_config() -> TrainConfig:
         model=change(NANO, name="overfit_one_clip", image_size=HALF),
         data=DataConfig(entries=(Entry(CLIP, clip=rule, augmentation=UNCHANGED),), image_size=HALF, threads=1),
         steps=400,
+        location_aware_initialization=True,
         user=SimulatedUser(mask_probability=0.0, box_probability=0.0, prompted_frames=1, corrected_frames=1, clicks=0),
         optimizer=dataclasses.replace(OPTIMIZER, warmup_steps=10, weight_decay=0.0),
         rematerialise=Rematerialise(encoder=False, memory=False, decoder=False),

@@ -2,7 +2,7 @@
 """What the stages of the paper share (Table 12, section D.2): sizes, data, optimizer.
 
 In: a size, by any name of it. Out: a model as it is trained, and the parts of a `TrainConfig`. The data are those of
-`data.tfds_builders` under `PREPARED`: lay or link them there, or ``--set data.entries.N.source=...``.
+`data.prepared.builders` under `PREPARED`: lay or link them there, or ``--set data.entries.N.source=...``.
 """
 
 from data.augmentation import PICTURE_AUGMENTATION

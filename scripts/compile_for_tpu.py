@@ -16,7 +16,7 @@ from rich.table import Table
 
 from scripts.command import console, run
 from scripts.compilations.measure import Measured, measure
-from scripts.compilations.programs import check_attention, train_steps, video, with_clips, with_entry
+from scripts.compilations.programs import check_attention, evaluation, train_steps, video, with_clips, with_entry
 from scripts.compilations.topology import Chip, open_topology
 from train.__main__ import load_config
 from train.config import check
@@ -29,7 +29,7 @@ Change = Annotated[tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(met
 def compile_for_tpu(
     config: str,
     topology: str,
-    task: Literal["train", "video"] = "train",
+    task: Literal["train", "evaluation", "video"] = "train",
     slices: int = 1,
     set: Change = (),
     entry: int | None = None,
@@ -43,8 +43,8 @@ def compile_for_tpu(
     Args:
         config: A file of configs/, or FILE:WORD where its get_config takes a word.
         topology: What to compile for, such as v5e:4x4, v5p:2x2x1 or v6e:2x2.
-        task: train for the very step of python -m train, for each shape of batch; video for segment_video with one
-            video on each chip.
+        task: train for the very step of python -m train, for each shape of batch; evaluation for its evaluation, with
+            one clip on each chip; video for segment_video with one video on each chip.
         slices: How many slices of the topology there are, with only the data-center network between them.
         set: Changes a field of the config, as for python -m train. Can be repeated.
         entry: Only the batches of this entry of the mixture, from 0, and not of all that differ in shape.
@@ -64,6 +64,8 @@ def compile_for_tpu(
             chosen = with_clips(chosen, clips_per_chip * mesh.size)
         check(chosen, mesh)
         programs = train_steps(chosen, mesh)
+    elif task == "evaluation":
+        programs = [evaluation(chosen, mesh)]
     else:
         programs = [video(chosen, mesh, frames, objects)]
     results = []

@@ -67,6 +67,7 @@ BAD_WITH_COMPILER = {
     "a mesh of other devices": (["--config", "CONFIG", "--topology", "v5e:2x2", "--set", "mesh.fsdp=3"], "4 devices"),
     "clips that cannot be divided": (["--config", "CONFIG", "--topology", "v5e:4x4"], "expected a multiple of 16"),
     "no clips": (["--config", "CONFIG", "--topology", "v5e:2x2", "--clips-per-chip", "0"], "batch size of at least 1"),
+    "no evaluation": (["--config", "CONFIG", "--topology", "v5e:2x2", "--task", "evaluation"], "has no evaluation"),
     "an empty video": (["--config", "CONFIG", "--topology", "v5e:2x2", "--task", "video", "--frames", "0"], "0 frames"),
 }
 

@@ -1,6 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The experiments of `configs/` are those of the paper and of the released recipe, in every number."""
 
+import ast
+import pkgutil
+import re
+from pathlib import Path
+
 import jax
 import pytest
 
@@ -23,6 +28,7 @@ def test_every_stage_of_the_paper_has_table_12s_numbers(stage, size):
     assert config.model.drop_path_rate == {"tiny": 0.1, "small": 0.1, "base_plus": 0.2, "large": 0.3}[size]
     assert config.steps == {"pretrain": 90_000, "full": 150_000, "long_clips": 50_000}[stage]
     assert all(entry.batch_size == 256 for entry in config.data.entries)
+    assert not config.location_aware_initialization
     optimizer = config.optimizer
     assert optimizer.layer_decay == {"tiny": 0.8, "small": 0.8, "base_plus": 0.9, "large": 0.925}[size]
     assert (optimizer.beta1, optimizer.beta2, optimizer.weight_decay, optimizer.clip_norm) == (0.9, 0.999, 0.1, 0.1)
@@ -63,6 +69,7 @@ def test_schedules_reach_where_they_should():
 
 def test_the_released_recipe_has_its_own_numbers():
     config = load_config("configs/mose_finetune.py")
+    assert not config.location_aware_initialization
     (entry,) = config.data.entries
     assert (config.optimizer.learning_rate, config.optimizer.image_encoder_learning_rate) == (5e-6, 3e-6)
     assert (config.optimizer.warmup_steps, config.optimizer.final_fraction) == (0, 0.1)
@@ -76,5 +83,18 @@ def test_the_released_recipe_has_its_own_numbers():
 )
 def test_other_experiments_are_configs_too(experiment):
     config = load_config(f"configs/{experiment}")
+    # What is trained from nothing, and is small, needs it.
+    assert config.location_aware_initialization == (not experiment.startswith("finetune"))
     check(config, make_mesh(MeshConfig(), jax.devices()[:1]))
     assert config.model.image_size == config.data.image_size
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[1] / "configs").glob("*.py")), ids=lambda path: path.stem
+)
+def test_what_a_config_refers_to_exists(path):
+    """Names of modules, and of what is in them, between single backticks."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Module | ast.FunctionDef)]
+    text = "\n".join(ast.get_docstring(node) or "" for node in nodes)
+    for name in re.findall(r"(?<!`)`((?:data|train|sam2_jax|configs)\.[\w.]+)`(?!`)", text):
+        pkgutil.resolve_name(name)

@@ -16,7 +16,7 @@ from sam2_jax.config import change
 from sam2_jax.model import SAM2
 from sam2_jax.model.position import rotary_table, rotate
 from sam2_jax.model.prompt_encoder import PromptEncoder
-from train.initial import initial_params
+from train.initialization import initial_params
 
 TRUNK = "image_encoder.trunk."
 MODEL = SAM2(change(SMALL, position_embedding_size=(7, 7)))  # whose cells lie on Hiera's 56 x 56 tokens
@@ -30,6 +30,11 @@ def equal(ours: dict, theirs: dict) -> bool:
 @pytest.fixture(scope="module")
 def new():
     return initial_params(MODEL, None, seed=3)
+
+
+@pytest.fixture(scope="module")
+def location_aware():
+    return initial_params(MODEL, None, seed=3, location_aware=True)
 
 
 def hiera_state() -> dict[str, np.ndarray]:
@@ -49,8 +54,26 @@ def test_new_weights_come_from_the_seed(new):
     assert not equal(initial_params(MODEL, None, seed=4), new)
 
 
-def test_new_prompts_look_where_they_are(new):
-    """Of the keys of all places the one at a click's own place is the nearest to its query."""
+def test_new_weights_are_drawn_as_in_the_published_code_where_nothing_else_is_asked_for(new):
+    """PyTorch draws a layer's weights from one interval, each layer's alone; its biases of attention are small."""
+    decoder = new["sam_mask_decoder"]["transformer"]["layers_0"]["cross_attn_token_to_image"]
+    queries, keys = (decoder[name]["kernel"] for name in ("q_proj", "k_proj"))
+    assert abs(np.corrcoef(queries.ravel(), keys.ravel())[0, 1]) < 0.2
+    assert 0.5 < keys.std() / queries.std() < 2
+    memory = new["memory_attention"]["layers_0"]["cross_attn_image"]
+    assert all(np.abs(memory[name]["bias"]).max() < 0.5 for name in ("q_proj", "k_proj"))
+
+
+def test_location_aware_weights_differ_in_cross_attention_alone(new, location_aware):
+    ours, theirs = (traverse_util.flatten_dict(params, sep="/") for params in (location_aware, new))
+    changed = {name for name in theirs if not np.array_equal(ours[name], theirs[name])}
+    assert changed and all("cross_attn" in name or "final_attn_token_to_image" in name for name in changed)
+    assert all(name.endswith(("k_proj/kernel", "k_proj/bias", "q_proj/bias")) for name in changed)
+
+
+def test_new_prompts_look_where_they_are(location_aware):
+    """Of the keys of all locations the one at a click's own location is the nearest to its query."""
+    new = location_aware
     code = PromptEncoder(MODEL.config).bind({"params": new["sam_prompt_encoder"]}).map_code().reshape(-1, 32)
     attention = new["sam_mask_decoder"]["transformer"]["layers_0"]["cross_attn_token_to_image"]
     queries, keys = (code @ attention[name]["kernel"] for name in ("q_proj", "k_proj"))
@@ -58,8 +81,8 @@ def test_new_prompts_look_where_they_are(new):
     assert (scores.argmax(1) == np.arange(len(code))).mean() > 0.9
 
 
-def test_new_memories_are_read_near_where_they_are(new):
-    attention = new["memory_attention"]["layers_0"]["cross_attn_image"]
+def test_new_memories_are_read_near_where_they_are(location_aware):
+    attention = location_aware["memory_attention"]["layers_0"]["cross_attn_image"]
     cosines, sines = rotary_table(4, 4, MODEL.config.hidden_dim)
     queries, keys = (rotate(np.tile(attention[name]["bias"], (16, 1)), cosines, sines) for name in ("q_proj", "k_proj"))
     scores = np.asarray(queries @ keys.T)

@@ -17,7 +17,7 @@ from orbax.checkpoint import v1 as ocp
 from sam2_jax.checkpoints import CheckpointError
 from sam2_jax.config import SAM2Config, change
 from sam2_jax.model import SAM2
-from train.initial import differences
+from train.initialization import differences
 from train.state import TrainState
 
 _PARAMS, _TRAIN = "params", "train"

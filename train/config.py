@@ -32,8 +32,10 @@ class TrainConfig:
         model: the network; `sam2_jax.config.published_config` gives the published ones, with changes.
         data: what it is trained on.
         steps: how many batches.
-        init_from: the weights it begins with (`train.initial`); None for new ones. A run that has checkpoints of its
-            own goes on from the latest instead.
+        init_from: the weights it begins with (`train.initialization`); None for new ones. A run that has checkpoints
+            of its own goes on from the latest instead.
+        location_aware_initialization: whether new weights start with cross-attention that attends to its own location,
+            which a small model trained from nothing needs; the paper's does not.
         user: who prompts it.
         loss: what the kinds of loss count.
         optimizer: how weights change.
@@ -49,6 +51,7 @@ class TrainConfig:
     data: DataConfig
     steps: int
     init_from: str | None = None
+    location_aware_initialization: bool = False
     user: SimulatedUser = dataclasses.field(default_factory=SimulatedUser)
     loss: LossWeights = dataclasses.field(default_factory=LossWeights)
     optimizer: OptimizerConfig = dataclasses.field(default_factory=OptimizerConfig)

@@ -24,7 +24,7 @@ from sam2_jax.model import SAM2
 from train.checkpoint import Checkpoints, state_bytes
 from train.config import TrainConfig, check, check_space, write_config
 from train.evaluation import HeldOut
-from train.initial import initial_params
+from train.initialization import initial_params
 from train.metrics import Metrics, console
 from train.sharding import global_batch, make_mesh, parameter_shardings, place, replicated
 from train.state import TrainState, abstract_state, new_state
@@ -114,7 +114,7 @@ def _begin(config: TrainConfig, model: SAM2, mesh: Mesh, abstract: TrainState, c
         state = checkpoints.restore(wanted, model)
         console.print(f"going on from step {int(state.step)} of {config.steps}", soft_wrap=True)
         return state
-    params = initial_params(model, config.init_from, config.seed)
+    params = initial_params(model, config.init_from, config.seed, config.location_aware_initialization)
     return place(jax.device_get(new_state(model, params, config.optimizer, config.steps)), shardings)
 
 

@@ -24,6 +24,8 @@ _COLLECTIVE = re.compile(
 _GROUPS = re.compile(
     r"(?:replica_groups|source_target_pairs)=(\{\}|\{\{[\d,{}]*\}\}|\[[\d,]+\]<=\[[\d,]+\](?:T\([\d,]+\))?)"
 )
+# The axes of a mesh with their sizes, and those that the collective goes along.
+_ALONG_AXES = re.compile(r"replica_groups=mesh\[('\w+'=\d+(?:,'\w+'=\d+)*)\] \{((?:'\w+',?)*)\}")
 _ITEM_BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "s32": 4, "u32": 4, "f32": 4}
 
 
@@ -152,7 +154,17 @@ def _collective(one: Instruction) -> Collective | None:
 
 
 def _groups(one: Instruction) -> tuple[tuple[int, ...], ...]:
-    """``{{0,1},{2,3}}``, or ``[2,2]<=[2,2]T(1,0)``: numbers counted up in one shape, transposed, cut into groups."""
+    """``{{0,1},{2,3}}``; ``[2,2]<=[2,2]T(1,0)``, numbers counted up in one shape, transposed, cut into groups; or
+    ``mesh['data'=2,'fsdp'=2] {'fsdp'}``.
+    """
+    if match := _ALONG_AXES.search(one.rest):
+        mesh = {name: int(size) for name, size in re.findall(r"'(\w+)'=(\d+)", match[1])}
+        along = re.findall(r"\w+", match[2])
+        order = [axis for axis, name in enumerate(mesh) if name not in along] + [
+            list(mesh).index(name) for name in along
+        ]
+        numbers = np.arange(math.prod(mesh.values())).reshape(tuple(mesh.values())).transpose(order)
+        return tuple(tuple(group) for group in numbers.reshape(-1, math.prod(mesh[name] for name in along)).tolist())
     match = _GROUPS.search(one.rest)
     if match is None:
         raise ValueError(f"The {one.operation} {one.name} has no groups in a form that is known: {one.rest[:200]}")

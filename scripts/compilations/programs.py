@@ -18,6 +18,7 @@ from sam2_jax.target import Target, compiling_for
 from sam2_jax.tracking import segment_video
 from sam2_jax.types import Prompts
 from train.config import TrainConfig
+from train.evaluation import track
 from train.sharding import batch_sharding, parameter_shardings, replicated
 from train.state import abstract_state
 from train.step import make_train_step
@@ -123,6 +124,28 @@ def video(config: TrainConfig, mesh: Mesh, frames: int, objects: int) -> Program
     prompts = Prompts(points=divided(objects, _BOX, 2), labels=divided(objects, _BOX, dtype=jnp.int32))
     traced = segment_video.trace(model, params, divided(frames, side, side, 3, dtype=jnp.uint8), prompts)
     return Program(f"segment_video: {videos} videos of {frames} frames with {objects} objects", traced, {})
+
+
+def evaluation(config: TrainConfig, mesh: Mesh) -> Program:
+    """One round of the evaluation during a training: a clip on each device.
+
+    Raises:
+        ValueError: the config has no evaluation.
+    """
+    held_out, side, clips = config.evaluation, config.model.image_size, mesh.size
+    if held_out is None:
+        raise ValueError("The config has no evaluation (evaluation=None), but --task evaluation came.")
+    model, sharding = SAM2(_on_tpu(config).model), batch_sharding(mesh)
+    params = abstract_params(model)
+    params = jax.tree.map(_placed, params, parameter_shardings(mesh, params))
+    frames = jax.ShapeDtypeStruct((clips, held_out.frames, side, side, 3), jnp.uint8, sharding=sharding)
+    masks = jax.ShapeDtypeStruct((clips, held_out.frames, held_out.objects, side, side), bool, sharding=sharding)
+    valid = jax.ShapeDtypeStruct((clips, held_out.objects), bool, sharding=sharding)
+    return Program(
+        f"evaluation: {clips} clips of {held_out.frames} frames with {held_out.objects} objects",
+        track.trace(model, params, held_out.prompt, mesh, frames, masks, valid),
+        {},
+    )
 
 
 def _placed(x: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The parameters a run begins with: new ones, those of a checkpoint, or a pre-trained image encoder among new ones.
+"""Initialization: new parameters, those of a checkpoint, or a pre-trained image encoder among new ones.
 
 In: a model, a path or None, a seed. Out: the model's parameters, on the host. Published and Orbax checkpoints of SAM 2
 are taken whole; of one without a memory, and of Hiera as its authors published it, what is there is taken.
@@ -34,49 +34,56 @@ _FREE = frozenset(
     {"name", "dtype", "attention", "image_size", "drop_path_rate", "memory_attention_dropout"}
     | {"object_pointers", "memory_stride", "attended_prompted_frames", "heed_clicks"}
 )
-# New weights answer every prompt alike at first, and read all of a memory alike, and hardly unlearn it. So they begin
-# with a sense of place. Between prompts and frame, queries and keys begin as one projection: a click finds where it is.
-# Between frame and memories both begin with a constant, which the rotary code turns into nearness.
-_PROMPTED_KEYS = re.compile(r"sam_mask_decoder/.*(cross_attn_\w+|final_attn_token_to_image)/k_proj/kernel$")
-_PLACES = re.compile(r"memory_attention/layers_\d+/cross_attn_image/[qk]_proj/bias$")
-_SHARPENED, _NEAR = 4.0, 2.5
+# Freshly initialized cross-attention is nearly uniform: every prompt gets the same answer and memories are averaged.
+# Training from scratch leaves that plateau slowly, so a run may ask for a location-aware initialization. In the mask
+# decoder the key projection starts as a multiple of the query projection, so that a click attends to its own location.
+# In memory attention both biases start as one constant, which RoPE turns into attention that falls with distance.
+_DECODER_KEYS = re.compile(r"sam_mask_decoder/.*(cross_attn_\w+|final_attn_token_to_image)/k_proj/kernel$")
+_MEMORY_BIASES = re.compile(r"memory_attention/layers_\d+/cross_attn_image/[qk]_proj/bias$")
+_KEY_SCALE, _MEMORY_BIAS = 4.0, 2.5
 
 
-def initial_params(model: SAM2, path: str | None, seed: int) -> dict:
+def initial_params(model: SAM2, path: str | None, seed: int, location_aware: bool = False) -> dict:
     """The parameters before the first step.
 
     Args:
         path: what `sam2_jax.load` reads, or a Hiera file; None for new ones.
+        location_aware: whether new cross-attention starts location-aware, and not as the paper's (which is PyTorch's
+            default).
 
     Raises:
         FileNotFoundError: there is nothing at the path.
         CheckpointError: what is there does not fit the model.
     """
     if path is None:
-        return _new_params(model, seed)
+        return _new_params(model, seed, location_aware)
     if Path(path).suffix in (".pt", ".pth") and _is_hiera(state := torch_file.read(path)):
         encoder = _from_hiera(model, state, path)
-        return from_published(model, to_published(model, _new_params(model, seed)) | encoder, path)
+        return from_published(model, to_published(model, _new_params(model, seed, location_aware)) | encoder, path)
     found, params = sam2_jax.load(path)
     if different := differences(found.config, model.config):
         raise CheckpointError(f"{path} is of another model than this run's: {different}.")
     params = jax.tree.map(np.asarray, params)
     if found.config.has_memory or not model.config.has_memory:
         return params
-    flat = traverse_util.flatten_dict(_new_params(model, seed)) | traverse_util.flatten_dict(params)
+    flat = traverse_util.flatten_dict(_new_params(model, seed, location_aware)) | traverse_util.flatten_dict(params)
     return traverse_util.unflatten_dict(flat)
 
 
-def _new_params(model: SAM2, seed: int) -> dict:
+def _new_params(model: SAM2, seed: int, location_aware: bool) -> dict:
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         params = jax.tree.map(np.asarray, init_params(model, jax.random.key(seed)))
+    return _location_aware(params) if location_aware else params
+
+
+def _location_aware(params: dict) -> dict:
     flat = traverse_util.flatten_dict(params)
     for path in flat:
         name = "/".join(path)
-        if _PROMPTED_KEYS.match(name):
-            flat[path] = _SHARPENED * flat[(*path[:-2], "q_proj", "kernel")]
-        elif _PLACES.match(name):
-            flat[path] = np.full_like(flat[path], _NEAR)
+        if _DECODER_KEYS.match(name):
+            flat[path] = _KEY_SCALE * flat[(*path[:-2], "q_proj", "kernel")]
+        elif _MEMORY_BIASES.match(name):
+            flat[path] = np.full_like(flat[path], _MEMORY_BIAS)
     return traverse_util.unflatten_dict(flat)
 
 

@@ -2,71 +2,21 @@
 """The same command again goes on where it was cut off, bit for bit; and the number of devices changes nothing."""
 
 import json
-import os
 import random
 import signal
-import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from flax import traverse_util
 from jax.sharding import AbstractMesh
 from jax.sharding import PartitionSpec as P
+from run_cases import STEPS, bits, finish, losses, records, start, start_hosts, steps_of, until
 
 import sam2_jax
 from train.__main__ import main
 from train.loop import NonFiniteLoss, _read, _Step
 from train.sharding import AXES, parameter_shardings
-
-ROOT = Path(__file__).parents[1]
-# Programs this small are quicker to run unoptimised than to optimise.
-QUICK = "--xla_backend_optimization_level=0"
-STEPS = 5
-NO_REMATERIALISATION = [f"--set=rematerialise.{part}=false" for part in ("encoder", "memory", "decoder")]
-
-
-def start(workdir, kind="pictures", sets=(), devices=1, arguments=()) -> subprocess.Popen:
-    command = [sys.executable, "-m", "train", f"tests/tiny_run.py:{kind}", "--workdir", str(workdir), *arguments]
-    command += [*NO_REMATERIALISATION, *(f"--set={text}" for text in sets)]
-    flags = f"{QUICK} --xla_force_host_platform_device_count={devices}"
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": "tests", "COLUMNS": "500"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen, code: int = 0) -> str:
-    _, said = process.communicate(timeout=550)
-    assert process.returncode == code, said
-    return said
-
-
-def until(workdir, step: int, process: subprocess.Popen) -> None:
-    """Waits until the run has written down a step."""
-    while process.poll() is None and (not (lines := records(workdir)) or lines[-1]["step"] < step):
-        time.sleep(0.02)
-
-
-def records(workdir) -> list[dict]:
-    file = Path(workdir) / "metrics.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
-
-
-def losses(workdir) -> list[float]:
-    return [record["loss"] for record in records(workdir) if "loss" in record]
-
-
-def steps_of(workdir) -> list[int]:
-    return sorted(int(path.name) for path in (Path(workdir) / "checkpoints").iterdir() if path.name.isdigit())
-
-
-def bits(workdir, step: int) -> dict[str, bytes]:
-    _, params = sam2_jax.load(Path(workdir) / "checkpoints" / str(step))
-    return {name: np.asarray(leaf).tobytes() for name, leaf in traverse_util.flatten_dict(params, sep="/").items()}
 
 
 @pytest.fixture(scope="module")
@@ -188,14 +138,7 @@ def test_a_batch_in_parts_has_the_losses_of_a_whole_one(tmp_path):
 @pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(tmp_path):
     (one,) = mesh_losses(tmp_path, "videos", [(2, 1)])
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    both = [
-        start(tmp_path / "two", "videos", arguments=["--coordinator", address, "--processes", "2", "--process", str(i)])
-        for i in range(2)
-    ]
-    for process in both:
+    for process in start_hosts(tmp_path / "two", "videos"):
         finish(process)
     np.testing.assert_allclose(losses(tmp_path / "two"), one, rtol=1e-4)
 

@@ -23,7 +23,9 @@ from data.pipeline import Batches
 from sam2_jax.model import SAM2
 from train.checkpoint import Checkpoints, state_bytes
 from train.config import TrainConfig, check, check_space, write_config
+from train.endings import NonFiniteLoss, Preempted
 from train.evaluation import HeldOut
+from train.hosts import announce
 from train.initial import initial_params
 from train.metrics import Metrics, console
 from train.sharding import global_batch, make_mesh, parameter_shardings, place, replicated
@@ -32,14 +34,6 @@ from train.step import make_train_step
 
 # What the step takes of a batch; the rest says where its clips come from.
 _ARRAYS = ("frames", "masks", "valid", "colour")
-
-
-class Preempted(Exception):  # noqa: N818, it is no error
-    """The process was asked to end; a checkpoint of the last step is written."""
-
-
-class NonFiniteLoss(ArithmeticError):  # noqa: N818 (it says what is not finite)
-    """The loss or its gradient is no number any more; the sentence says where the batch is written down."""
 
 
 def train(config: TrainConfig, workdir: Path) -> TrainState:
@@ -71,6 +65,7 @@ def train(config: TrainConfig, workdir: Path) -> TrainState:
         metrics = Metrics(workdir, first, config.steps, config.log_every)
         stack.callback(metrics.close)
         asked_to_end = stack.enter_context(_termination())
+        stack.push(announce)
 
         train_step = make_train_step(model, config, mesh)
         seed = place(np.uint32(config.seed), replicated(mesh))

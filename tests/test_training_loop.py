@@ -79,7 +79,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_its_clips_are_written_down(t
     batch = {"frames": np.zeros((2, 1, 4, 4, 3), np.uint8), "video": np.array([3, 5])}
     step = _Step(7, {"loss": np.float32("nan"), "gradient_norm": np.float32(1)}, batch, began=0.0, waited=0.0)
     with pytest.raises(NonFiniteLoss, match="The loss of step 7 is nan"):
-        _read(step, None, tmp_path)
+        _read(step, None, None, tmp_path)
     (file,) = tmp_path.glob("not_finite_step_7_process_0.json")
     assert json.loads(file.read_text())["clips"] == {"video": [3, 5]}
 

@@ -19,6 +19,7 @@ from train.endings import EXPECTED, ending, say
 from train.hosts import connect, ending_together
 from train.loop import train
 from train.overrides import with_overrides
+from train.profiler import parse_profiled_steps
 
 
 def main(arguments: list[str]) -> int:
@@ -29,7 +30,8 @@ def main(arguments: list[str]) -> int:
     try:
         connect(given.coordinator, given.processes, given.process)
         with ending_together():
-            train(with_overrides(load_config(given.config), given.set), given.workdir)
+            profiled = parse_profiled_steps(given.profile) if given.profile else None
+            train(with_overrides(load_config(given.config), given.set), given.workdir, profiled)
     except EXPECTED as error:
         code, text = ending(error)
         say(text)
@@ -42,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("config", help="a file of configs/, or FILE:WORD where its get_config takes a word")
     parser.add_argument("--workdir", type=Path, required=True, help="the folder of the run, new or begun")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="changes a field")
+    parser.add_argument("--profile", metavar="STEP:N", help="traces N steps from the STEPth of this start on")
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, where nothing else tells the hosts")
     parser.add_argument("--processes", type=int, help="how many there are")
     parser.add_argument("--process", type=int, help="which of them this is, from 0")

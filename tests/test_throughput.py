@@ -39,7 +39,7 @@ def test_a_device_that_is_not_known_has_no_best(kind, speed):
     assert peak_speed(kind) == speed
 
 
-@pytest.mark.parametrize("frames", [1, 2, 8])
+@pytest.mark.parametrize("frames", [1, 8])
 @pytest.mark.parametrize(
     "user",
     [
@@ -49,13 +49,13 @@ def test_a_device_that_is_not_known_has_no_best(kind, speed):
     ids=["the paper's", "another"],
 )
 def test_operations_are_counted_as_often_as_the_user_calls_for_them(user, frames):
-    keys = jax.random.split(jax.random.key(0), 20_000)
+    keys = jax.random.split(jax.random.key(0), 4_000)
     decisions = jax.vmap(lambda key: draw_decisions(key, frames, user))(keys)
     asked = (frames + decisions.corrected.sum(1) * user.clicks) / (frames * (1 + user.clicks))
     tracked = (decisions.first == FirstPrompt.NONE).mean(1)
     taken = taken_on_average(user, frames)
-    assert taken[frames, 1 + user.clicks] == pytest.approx(float(asked.mean()), abs=0.01)
-    assert taken[frames,] == pytest.approx(float(tracked.mean()), abs=0.01)
+    assert taken[frames, 1 + user.clicks] == pytest.approx(float(asked.mean()), abs=0.025)
+    assert taken[frames,] == pytest.approx(float(tracked.mean()), abs=0.025)
 
 
 def shapes(clips: int, frames: int = 2, objects: int = 2, size: int = 64) -> dict:
@@ -76,14 +76,11 @@ def shapes(clips: int, frames: int = 2, objects: int = 2, size: int = 64) -> dic
 
 def test_operations_of_a_step_are_those_of_its_mathematics():
     config, mesh = tiny_run.get_config("videos"), make_mesh(MeshConfig(), jax.devices()[:1])
-    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, matrices="adamw"))
+    config = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, matrices="adam"))
     frugal = dataclasses.replace(config, rematerialise=Rematerialise(), model=change(config.model, attention="blocked"))
     whole = dataclasses.replace(config, rematerialise=Rematerialise(False, False, False))
     counted = step_operations(whole, mesh, shapes(2))
-    assert step_operations(frugal, mesh, shapes(2)) == counted > 0
-    assert step_operations(whole, mesh, shapes(4)) == pytest.approx(2 * counted, rel=1e-3)
-    patient = dataclasses.replace(config, user=dataclasses.replace(config.user, clicks=7))
-    assert step_operations(patient, mesh, shapes(2)) > counted
+    assert step_operations(frugal, mesh, shapes(4)) == pytest.approx(2 * counted, rel=1e-3) > 0
 
 
 def test_an_interval_is_the_mean_of_its_steps(monkeypatch):

@@ -4,6 +4,7 @@
 import json
 import random
 import signal
+import subprocess
 import time
 
 import jax
@@ -141,6 +142,30 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
     for process in start_hosts(tmp_path / "two", "videos"):
         finish(process)
     np.testing.assert_allclose(losses(tmp_path / "two"), one, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_hosts_as_if_nothing_had_been(tmp_path):
+    """From two hosts to one and back, always with two devices in all."""
+    steps, moved = ["steps=20"], tmp_path / "moved"
+    finish(start(tmp_path / "undisturbed", "videos", steps, devices=2))
+
+    def go_on(*processes: subprocess.Popen) -> int:
+        """Until another step is done; returns the last one."""
+        until(moved, (steps_of(moved)[-1] if (moved / "checkpoints").exists() else 0) + 1, processes[0])
+        processes[0].send_signal(signal.SIGTERM)
+        assert all("the same command goes on from there" in finish(process, code=75) for process in processes)
+        return steps_of(moved)[-1]
+
+    first = go_on(*start_hosts(moved, "videos", steps))
+    second = go_on(start(moved, "videos", steps, devices=2))
+    for process in start_hosts(moved, "videos", steps):
+        assert f"going on from step {second} of 20" in finish(process)
+    assert bits(moved, 20) == bits(tmp_path / "undisturbed", 20)
+    assert losses(moved) == losses(tmp_path / "undisturbed")
+    # Each host is seen where there are several.
+    seen = [len({"hosts/data_share/000", "hosts/data_share/001"} & record.keys()) for record in records(moved)]
+    assert seen == [2] * first + [0] * (second - first) + [2] * (20 - second)
 
 
 @pytest.mark.slow

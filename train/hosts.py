@@ -140,15 +140,17 @@ def _end(first: _Failure | None, own: _Failure | None = None) -> NoReturn:
     with _ending:
         state = distributed.global_state
         first = first or own
-        if own is not None:
-            say(own.text)
-        if own is None or (own.process != first.process and own.text != first.text):
-            say(f"process {first.process} of {state.num_processes} failed, which ends all of them:\n{first.text}")
-        sys.stderr.flush()
-        patience = _FAREWELL if first.process == state.process_id else _GRACE + _FAREWELL
-        with contextlib.suppress(jax.errors.JaxRuntimeError):  # one of them cannot come any more
-            _store().wait_at_barrier(_LEAVING, int(1000 * patience))
-        if state.process_id == 0:
-            time.sleep(_LOOKS_EVERY)  # the store is here, and the others' answer from it is on its way
-        # Python's own exit would wait for the others at a barrier of `jax.distributed`, where they do not come.
-        os._exit(first.code)
+        try:
+            if own is not None:
+                say(own.text)
+            if own is None or (own.process != first.process and own.text != first.text):
+                say(f"process {first.process} of {state.num_processes} failed, which ends all of them:\n{first.text}")
+            sys.stdout.flush()
+            patience = _FAREWELL if first.process == state.process_id else _GRACE + _FAREWELL
+            with contextlib.suppress(jax.errors.JaxRuntimeError):  # one of them cannot come any more
+                _store().wait_at_barrier(_LEAVING, int(1000 * patience))
+            if state.process_id == 0:
+                time.sleep(_LOOKS_EVERY)  # the store is here, and the others' answer from it is on its way
+        finally:
+            # Python's own exit would wait for the others at a barrier of `jax.distributed`, where they do not come.
+            os._exit(first.code)

@@ -1,23 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`--profile STEP:N` leaves a trace of those steps, and changes nothing of the training."""
+"""`--profile STEP:N` leaves a trace of those steps (tests/test_training_loop.py has a whole run that is traced)."""
 
 import jax.numpy as jnp
 import pytest
-from run_cases import STEPS, bits, finish, start
 
 from train.profiler import ProfiledSteps, Profiler, parse_profiled_steps
-
-
-def test_a_profiled_run_leaves_a_trace_and_the_same_weights(tmp_path):
-    finish(start(tmp_path / "plain"))
-    finish(start(tmp_path / "traced", arguments=["--profile", "2:2"]))
-    folder = tmp_path / "traced/profile/plugins/profile/step_2"
-    names = [file.name for file in folder.iterdir()]
-    assert all(name.startswith("process_000.") for name in names)
-    (trace,) = folder.glob("*.xplane.pb")
-    assert trace.stat().st_size > 1000
-    assert not (tmp_path / "plain/profile").exists()
-    assert bits(tmp_path / "traced", STEPS) == bits(tmp_path / "plain", STEPS)
 
 
 @pytest.mark.parametrize("text", ["", "3", "0:2", "3:0", "3:2:1", "a:b", "-1:2", "1.5:2"])

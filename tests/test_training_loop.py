@@ -55,6 +55,16 @@ def test_a_run_that_was_asked_to_end_and_killed_ends_as_if_nothing_had_been(whol
     assert losses(tmp_path) == losses(whole)
 
 
+def test_a_run_whose_steps_are_traced_is_the_same(whole, tmp_path):
+    finish(start(tmp_path, arguments=["--profile", "2:2"]))
+    folder = tmp_path / "profile/plugins/profile/step_2"
+    assert all(file.name.startswith("process_000.") for file in folder.iterdir())
+    (trace,) = folder.glob("*.xplane.pb")
+    assert trace.stat().st_size > 1000 and not (whole / "profile").exists()
+    assert bits(tmp_path, STEPS) == bits(whole, STEPS)
+    assert losses(tmp_path) == losses(whole)
+
+
 def test_bad_input_is_one_sentence_and_exit_code_2(whole, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "500")
 

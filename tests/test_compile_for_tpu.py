@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import pytest
 
 from scripts.compilations import topology
-from scripts.compilations.arithmetic import operations
 from scripts.compilations.hlo import sizes
 from scripts.compilations.traffic import REST, Cost, traffic
+from train.operations import operations
 
 ROOT = Path(__file__).parents[1]
 HAS_COMPILER = importlib.util.find_spec("libtpu") is not None

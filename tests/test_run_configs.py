@@ -2,8 +2,10 @@
 """A config says all of a run; what it cannot say is refused at once, in one sentence that names the nearest it can."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import jax
+import numpy as np
 import pytest
 from tiny_run import get_config
 
@@ -80,6 +82,39 @@ def test_what_does_not_fit_together_is_found_before_anything_is_compiled(text, s
     with pytest.raises(ValueError) as caught:
         check(with_overrides(CONFIG, [text]), make_mesh(MeshConfig()))
     assert str(caught.value).startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "each", "batch", "microbatches", "expected", "advice"),
+    [
+        (
+            *(4, 8, 8, 1, 32),
+            " No clip is divided: --set data.entries.0.batch_size=32 gives every device 1 of them, and each of the 4 "
+            "hosts 8; 8 devices can train on the batch as it is, which is 1 of the hosts.",
+        ),
+        (
+            *(1, 8, 1, 1, 8),
+            " No clip is divided: --set data.entries.0.batch_size=8 gives every device 1 of them; 1 device can train "
+            "on the batch as it is.",
+        ),
+        (
+            *(2, 4, 8, 2, 16),
+            " No clip is divided: --set data.entries.0.batch_size=16 gives every device 2 of them, and each of the 2 "
+            "hosts 8; --set optimizer.microbatches=1 takes the batch as it is.",
+        ),
+        (2, 4, 12, 1, 8, ""),
+    ],
+    ids=["four hosts", "one clip", "parts", "no multiple"],
+)
+def test_fewer_clips_than_chips_are_refused_with_what_to_set(hosts, each, batch, microbatches, expected, advice):
+    config = with_overrides(CONFIG, [f"data.entries.0.batch_size={batch}", f"optimizer.microbatches={microbatches}"])
+    devices = np.array([SimpleNamespace(process_index=host) for host in range(hosts) for _ in range(each)])
+    with pytest.raises(ValueError) as caught:
+        check(config, SimpleNamespace(size=devices.size, devices=devices))
+    assert str(caught.value) == (
+        f"data.entries.0.batch_size is {batch}; expected a multiple of {expected}, which is {hosts * each} devices "
+        f"times {microbatches} microbatches.{advice}"
+    )
 
 
 def test_a_model_without_a_memory_is_evaluated_on_pictures():

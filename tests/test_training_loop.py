@@ -2,71 +2,22 @@
 """The same command again goes on where it was cut off, bit for bit; and the number of devices changes nothing."""
 
 import json
-import os
 import random
 import signal
-import socket
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
-from flax import traverse_util
 from jax.sharding import AbstractMesh
 from jax.sharding import PartitionSpec as P
+from run_cases import STEPS, bits, finish, losses, records, start, start_hosts, steps_of, until
 
 import sam2_jax
 from train.__main__ import main
 from train.loop import NonFiniteLoss, _read, _Step
 from train.sharding import AXES, parameter_shardings
-
-ROOT = Path(__file__).parents[1]
-# Programs this small are quicker to run unoptimised than to optimise.
-QUICK = "--xla_backend_optimization_level=0"
-STEPS = 5
-NO_REMATERIALISATION = [f"--set=rematerialise.{part}=false" for part in ("encoder", "memory", "decoder")]
-
-
-def start(workdir, kind="pictures", sets=(), devices=1, arguments=()) -> subprocess.Popen:
-    command = [sys.executable, "-m", "train", f"tests/tiny_run.py:{kind}", "--workdir", str(workdir), *arguments]
-    command += [*NO_REMATERIALISATION, *(f"--set={text}" for text in sets)]
-    flags = f"{QUICK} --xla_force_host_platform_device_count={devices}"
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": "tests", "COLUMNS": "500"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen, code: int = 0) -> str:
-    _, said = process.communicate(timeout=550)
-    assert process.returncode == code, said
-    return said
-
-
-def until(workdir, step: int, process: subprocess.Popen) -> None:
-    """Waits until the run has written down a step."""
-    while process.poll() is None and (not (lines := records(workdir)) or lines[-1]["step"] < step):
-        time.sleep(0.02)
-
-
-def records(workdir) -> list[dict]:
-    file = Path(workdir) / "metrics.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("}")]
-
-
-def losses(workdir) -> list[float]:
-    return [record["loss"] for record in records(workdir) if "loss" in record]
-
-
-def steps_of(workdir) -> list[int]:
-    return sorted(int(path.name) for path in (Path(workdir) / "checkpoints").iterdir() if path.name.isdigit())
-
-
-def bits(workdir, step: int) -> dict[str, bytes]:
-    _, params = sam2_jax.load(Path(workdir) / "checkpoints" / str(step))
-    return {name: np.asarray(leaf).tobytes() for name, leaf in traverse_util.flatten_dict(params, sep="/").items()}
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +55,16 @@ def test_a_run_that_was_asked_to_end_and_killed_ends_as_if_nothing_had_been(whol
     assert losses(tmp_path) == losses(whole)
 
 
+def test_a_run_whose_steps_are_traced_is_the_same(whole, tmp_path):
+    finish(start(tmp_path, arguments=["--profile", "2:2"]))
+    folder = tmp_path / "profile/plugins/profile/step_2"
+    assert all(file.name.startswith("process_000.") for file in folder.iterdir())
+    (trace,) = folder.glob("*.xplane.pb")
+    assert trace.stat().st_size > 1000 and not (whole / "profile").exists()
+    assert bits(tmp_path, STEPS) == bits(whole, STEPS)
+    assert losses(tmp_path) == losses(whole)
+
+
 def test_bad_input_is_one_sentence_and_exit_code_2(whole, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "500")
 
@@ -129,7 +90,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_its_clips_are_written_down(t
     batch = {"frames": np.zeros((2, 1, 4, 4, 3), np.uint8), "video": np.array([3, 5])}
     step = _Step(7, {"loss": np.float32("nan"), "gradient_norm": np.float32(1)}, batch, began=0.0, waited=0.0)
     with pytest.raises(NonFiniteLoss, match="The loss of step 7 is nan"):
-        _read(step, None, tmp_path)
+        _read(step, None, None, tmp_path)
     (file,) = tmp_path.glob("not_finite_step_7_process_0.json")
     assert json.loads(file.read_text())["clips"] == {"video": [3, 5]}
 
@@ -188,16 +149,33 @@ def test_a_batch_in_parts_has_the_losses_of_a_whole_one(tmp_path):
 @pytest.mark.slow
 def test_two_processes_have_the_losses_of_one(tmp_path):
     (one,) = mesh_losses(tmp_path, "videos", [(2, 1)])
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        address = f"localhost:{free.getsockname()[1]}"
-    both = [
-        start(tmp_path / "two", "videos", arguments=["--coordinator", address, "--processes", "2", "--process", str(i)])
-        for i in range(2)
-    ]
-    for process in both:
+    for process in start_hosts(tmp_path / "two", "videos"):
         finish(process)
     np.testing.assert_allclose(losses(tmp_path / "two"), one, rtol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_with_another_number_of_hosts_as_if_nothing_had_been(tmp_path):
+    """From two hosts to one and back, always with two devices in all."""
+    steps, moved = ["steps=20"], tmp_path / "moved"
+    finish(start(tmp_path / "undisturbed", "videos", steps, devices=2))
+
+    def go_on(*processes: subprocess.Popen) -> int:
+        """Until another step is done; returns the last one."""
+        until(moved, (steps_of(moved)[-1] if (moved / "checkpoints").exists() else 0) + 1, processes[0])
+        processes[0].send_signal(signal.SIGTERM)
+        assert all("the same command goes on from there" in finish(process, code=75) for process in processes)
+        return steps_of(moved)[-1]
+
+    first = go_on(*start_hosts(moved, "videos", steps))
+    second = go_on(start(moved, "videos", steps, devices=2))
+    for process in start_hosts(moved, "videos", steps):
+        assert f"going on from step {second} of 20" in finish(process)
+    assert bits(moved, 20) == bits(tmp_path / "undisturbed", 20)
+    assert losses(moved) == losses(tmp_path / "undisturbed")
+    # Each host is seen where there are several.
+    seen = [len({"hosts/data_share/000", "hosts/data_share/001"} & record.keys()) for record in records(moved)]
+    assert seen == [2] * first + [0] * (second - first) + [2] * (20 - second)
 
 
 @pytest.mark.slow

@@ -3,25 +3,23 @@
 
 In: a Python file with ``get_config() -> TrainConfig``, and fields to change. Out: the folder of the run
 (`train.loop`). Exit codes: 0 the run is done; 2 bad input, in one sentence; 3 the loss is not finite; 75 asked to end,
-to be started again.
+to be started again; 1 a bug, with its traceback. Where a process of several fails, all end with its code.
 """
 
 import argparse
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
 import cv2
-import jax
 
 from sam2_jax.compilation_cache import use_compilation_cache
 from train.config import TrainConfig
-from train.loop import NonFiniteLoss, Preempted, train
-from train.metrics import console
+from train.endings import EXPECTED, ending, say
+from train.hosts import connect, ending_together
+from train.loop import train
 from train.overrides import with_overrides
-
-BAD_INPUT, NOT_FINITE, ASKED_TO_END = 2, 3, 75  # 75 is EX_TEMPFAIL: try again
+from train.profiler import parse_profiled_steps
 
 
 def main(arguments: list[str]) -> int:
@@ -30,18 +28,14 @@ def main(arguments: list[str]) -> int:
     use_compilation_cache()
     cv2.setNumThreads(1)  # the pipeline's threads take one example each
     try:
-        config = with_overrides(load_config(given.config), given.set)
         connect(given.coordinator, given.processes, given.process)
-        train(config, given.workdir)
-    except Preempted as preempted:
-        console.print(str(preempted), soft_wrap=True)
-        return ASKED_TO_END
-    except NonFiniteLoss as error:
-        console.print("[bold red]error:[/]", str(error), soft_wrap=True)
-        return NOT_FINITE
-    except (ValueError, OSError) as error:
-        console.print("[bold red]error:[/]", str(error), soft_wrap=True)
-        return BAD_INPUT
+        with ending_together():
+            profiled = parse_profiled_steps(given.profile) if given.profile else None
+            train(with_overrides(load_config(given.config), given.set), given.workdir, profiled)
+    except EXPECTED as error:
+        code, text = ending(error)
+        say(text)
+        return code
     return 0
 
 
@@ -50,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("config", help="a file of configs/, or FILE:WORD where its get_config takes a word")
     parser.add_argument("--workdir", type=Path, required=True, help="the folder of the run, new or begun")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="changes a field")
+    parser.add_argument("--profile", metavar="STEP:N", help="traces N steps from the STEPth of this start on")
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, where nothing else tells the hosts")
     parser.add_argument("--processes", type=int, help="how many there are")
     parser.add_argument("--process", type=int, help="which of them this is, from 0")
@@ -80,27 +75,6 @@ def load_config(text: str) -> TrainConfig:
     if not isinstance(config, TrainConfig):
         raise ValueError(f"get_config() of {path} returned a {type(config).__name__}; expected a TrainConfig.")
     return config
-
-
-def connect(coordinator: str | None, processes: int | None, process: int | None) -> None:
-    """Makes one run of the processes on all hosts: as the arguments say, or as SLURM or a TPU pod tells.
-
-    Raises:
-        ValueError: some of the three arguments are given, but not all.
-    """
-    given = coordinator, processes, process
-    if None not in given:
-        jax.distributed.initialize(coordinator, processes, process)
-    elif given != (None, None, None):
-        raise ValueError("--coordinator, --processes and --process say one thing together; expected all three or none.")
-    elif int(os.environ.get("SLURM_NTASKS", "1")) > 1 or _on_tpu():
-        jax.distributed.initialize()
-
-
-def _on_tpu() -> bool:
-    """Whether this is a TPU machine, alone or one of a pod: JAX finds the others itself."""
-    devices = any(Path("/dev").glob("accel*")) or any(Path("/dev/vfio").glob("[0-9]*"))
-    return devices and importlib.util.find_spec("libtpu") is not None
 
 
 if __name__ == "__main__":

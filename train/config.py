@@ -80,12 +80,7 @@ def check(config: TrainConfig, mesh: Mesh) -> None:
             "same."
         )
     for number, entry in enumerate(config.data.entries):
-        parts = mesh.size * config.optimizer.microbatches
-        if entry.batch_size % parts:
-            raise ValueError(
-                f"data.entries.{number}.batch_size is {entry.batch_size}; expected a multiple of {parts}, which is "
-                f"{mesh.size} devices times {config.optimizer.microbatches} microbatches."
-            )
+        _check_batch_size(f"data.entries.{number}.batch_size", entry.batch_size, config.optimizer.microbatches, mesh)
         if entry.clip.frames > 1 and not config.model.has_memory:
             raise ValueError(
                 f"data.entries.{number} has clips of {entry.clip.frames} frames, which a model without a memory "
@@ -97,6 +92,32 @@ def check(config: TrainConfig, mesh: Mesh) -> None:
             f"evaluation has {evaluation.frames} frames and the prompt {evaluation.prompt!r}; expected 1 frame and "
             "'click' for a model without a memory (model.has_memory=false)."
         )
+
+
+def _check_batch_size(name: str, clips: int, microbatches: int, mesh: Mesh) -> None:
+    """A clip is whole on one device, with all its objects, so that every device needs one of each microbatch."""
+    devices, parts = mesh.size, mesh.size * microbatches
+    if clips % parts == 0:
+        return
+    sentence = (
+        f"{name} is {clips}; expected a multiple of {parts}, which is {devices} devices times {microbatches} "
+        "microbatches."
+    )
+    if clips < parts:
+        hosts = len({device.process_index for device in mesh.devices.flat})
+        each = devices // hosts
+        # Devices are taken by whole hosts, or some of one.
+        counts = (count for count in range(1, devices) if count < each or count % each == 0)
+        fewer = max((count for count in counts if clips % (count * microbatches) == 0), default=None)
+        sentence += f" No clip is divided: --set {name}={parts} gives every device {microbatches} of them"
+        sentence += f", and each of the {hosts} hosts {parts // hosts}" if hosts > 1 else ""
+        if clips % devices == 0:
+            sentence += "; --set optimizer.microbatches=1 takes the batch as it is"
+        elif fewer:
+            sentence += f"; {fewer} device{'s' * (fewer > 1)} can train on the batch as it is"
+            sentence += f", which is {fewer // each} of the hosts" if hosts > 1 and fewer >= each else ""
+        sentence += "."
+    raise ValueError(sentence)
 
 
 def check_space(workdir: Path, checkpoint_bytes: int, config: CheckpointConfig) -> None:

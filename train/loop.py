@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training run from its first step, or from its latest checkpoint, to its last.
 
-In: a `TrainConfig` and a folder. Out: in the folder ``checkpoints/STEP/``, ``metrics.jsonl``, ``tensorboard/`` and
-``config.json``. The same call again goes on where the checkpoints end, and the result is that of a run that was never
-interrupted, bit for bit on the same devices.
+In: a `TrainConfig` and a folder. Out: in the folder ``checkpoints/STEP/``, ``metrics.jsonl``, ``tensorboard/``,
+``config.json``, and ``profile/`` where steps were traced. The same call again goes on where the checkpoints end, and
+the result is that of a run that was never interrupted, bit for bit on the same devices.
 """
 
 import contextlib
@@ -23,33 +23,32 @@ from data.pipeline import Batches
 from sam2_jax.model import SAM2
 from train.checkpoint import Checkpoints, state_bytes
 from train.config import TrainConfig, check, check_space, write_config
+from train.endings import NonFiniteLoss, Preempted
 from train.evaluation import HeldOut
+from train.hosts import announce
 from train.initialization import initial_params
 from train.metrics import Metrics, console
+from train.profiler import ProfiledSteps, Profiler
 from train.sharding import global_batch, make_mesh, parameter_shardings, place, replicated
 from train.state import TrainState, abstract_state, new_state
 from train.step import make_train_step
+from train.throughput import Interval, Throughput
 
 # What the step takes of a batch; the rest says where its clips come from.
 _ARRAYS = ("frames", "masks", "valid", "colour")
 
 
-class Preempted(Exception):  # noqa: N818, it is no error
-    """The process was asked to end; a checkpoint of the last step is written."""
-
-
-class NonFiniteLoss(ArithmeticError):  # noqa: N818 (it says what is not finite)
-    """The loss or its gradient is no number any more; the sentence says where the batch is written down."""
-
-
-def train(config: TrainConfig, workdir: Path) -> TrainState:
+def train(config: TrainConfig, workdir: Path, profiled: ProfiledSteps | None = None) -> TrainState:
     """Runs the training, or what is left of it; every process calls it alike.
+
+    Args:
+        profiled: steps to trace (`train.profiler`).
 
     Returns:
         The state after the last step.
 
     Raises:
-        ValueError: the config does not fit the devices, the data, or itself.
+        ValueError: the config does not fit the devices, the data, or itself; or this start does not reach `profiled`.
         CheckpointError: the folder has a checkpoint of another model, or `init_from` is of one.
         OSError: a checkpoint cannot be written.
         NonFiniteLoss: the loss is not finite; the latest checkpoint is from before.
@@ -65,33 +64,40 @@ def train(config: TrainConfig, workdir: Path) -> TrainState:
         checkpoints = Checkpoints(workdir / "checkpoints", config.checkpoints)
         stack.callback(checkpoints.close)
         first = checkpoints.latest() or 0
+        profiler = Profiler(profiled, first, config.steps, workdir)
+        stack.callback(profiler.close)
         batches = stack.enter_context(Batches(config.data, first, jax.process_index(), jax.process_count()))
         state = _begin(config, model, mesh, abstract, checkpoints)
         write_config(config, workdir)
         metrics = Metrics(workdir, first, config.steps, config.log_every)
         stack.callback(metrics.close)
         asked_to_end = stack.enter_context(_termination())
+        stack.push(announce)
 
+        throughput = Throughput(config, mesh)
         train_step = make_train_step(model, config, mesh)
         seed = place(np.uint32(config.seed), replicated(mesh))
         unread = None
         for step in range(first + 1, config.steps + 1):
+            profiler.begin(step, state)
             began = time.perf_counter()
             batch = next(batches)
             arrays = global_batch(mesh, {name: batch[name] for name in _ARRAYS})
             waited = time.perf_counter() - began
-            with jax.transfer_guard("disallow"):
+            with jax.transfer_guard("disallow"), jax.profiler.StepTraceAnnotation("train", step_num=step):
                 state, values = train_step(state, arrays, seed)
+            profiler.end(step, state)
+            interval = throughput.begun(arrays, waited, metrics.writes_at(step))
             # While the devices work on this step, the metrics of the one before are read.
             if unread is not None:
-                _read(unread, metrics, workdir)
-            unread = _Step(step, values, batch, began, waited)
+                _read(unread, metrics, throughput, workdir)
+            unread = _Step(step, values, batch, began, waited, interval)
 
             last, end = step == config.steps, asked_to_end(step)
             saves = last or end or step % config.checkpoints.every == 0
             evaluates = held_out is not None and not end and (last or step % config.evaluation.every == 0)
             if saves or evaluates:
-                _read(unread, metrics, workdir)  # nothing is saved or evaluated that is not finite
+                _read(unread, metrics, throughput, workdir)  # nothing is saved or evaluated that is not finite
                 unread = None
             if evaluates:
                 values, pictures = held_out.evaluate(state.params)
@@ -127,9 +133,10 @@ class _Step:
     batch: dict
     began: float  # when, by `time.perf_counter`
     waited: float  # for its data, seconds
+    interval: Interval | None = None  # that it is the last of
 
 
-def _read(step: _Step, metrics: Metrics, workdir: Path) -> None:
+def _read(step: _Step, metrics: Metrics, throughput: Throughput, workdir: Path) -> None:
     """Waits for a step, and writes its metrics.
 
     Raises:
@@ -137,7 +144,8 @@ def _read(step: _Step, metrics: Metrics, workdir: Path) -> None:
     """
     values = {name: float(value) for name, value in jax.device_get(step.metrics).items()}
     if math.isfinite(values["loss"]) and math.isfinite(values["gradient_norm"]):
-        metrics.add(step.number, values | {"time/data": step.waited}, step.began)
+        times = throughput.done(step.began, step.interval) | {"time/data": step.waited}
+        metrics.add(step.number, values | times)
         return
     file = workdir / f"not_finite_step_{step.number}_process_{jax.process_index()}.json"
     clips = {name: value.tolist() for name, value in step.batch.items() if name not in _ARRAYS}

@@ -31,7 +31,6 @@ class Metrics:
         self._every, self._steps = every, steps
         self._sums: dict[str, float] = {}
         self._counts: collections.Counter[str] = collections.Counter()
-        self._last = -math.inf
         self._writes = jax.process_index() == 0
         self._progress = None
         if not self._writes:
@@ -46,22 +45,22 @@ class Metrics:
             self._task = self._progress.add_task("training", total=steps, completed=first_step, said="compiling")
         self._started = time.monotonic(), first_step
 
-    def add(self, step: int, values: Mapping[str, float], began: float) -> None:
+    def writes_at(self, step: int) -> bool:
+        """Whether a line follows this step."""
+        return step % self._every == 0 or step == self._steps
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
         """Takes the metrics of a step that is done; at every so many, writes their means since the last time.
 
         Args:
             step: how many steps are done with this one.
-            values: by name; NaN where there was nothing to measure.
-            began: when it was begun, by `time.perf_counter`; perhaps before the one before it was done.
+            values: by name, ``time/step`` among them; NaN where there was nothing to measure.
         """
-        now = time.perf_counter()
-        values = {**values, "time/step": now - max(began, self._last)}
-        self._last = now
         for name, value in values.items():
             if not math.isnan(value):
                 self._sums[name] = self._sums.get(name, 0.0) + value
                 self._counts[name] += 1
-        if step % self._every == 0 or step == self._steps:
+        if self.writes_at(step):
             means = {name: total / self._counts[name] for name, total in self._sums.items()}
             self._sums.clear()
             self._counts.clear()

@@ -10,10 +10,10 @@ import time
 
 import jax
 
-from scripts.compilations.arithmetic import operations
 from scripts.compilations.programs import Program
 from scripts.compilations.topology import Chip
 from scripts.compilations.traffic import Costs, traffic
+from train.operations import operations
 
 _GIB = 2**30
 

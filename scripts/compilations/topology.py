@@ -5,7 +5,6 @@ In: a topology such as ``v5e:4x4``, and how many slices of it there are. Out: th
 and a `Chip`.
 """
 
-import dataclasses
 import importlib.metadata
 import importlib.util
 import os
@@ -14,39 +13,14 @@ import re
 import jax
 from jax.experimental import topologies
 
-_GIB = 2**30
+from train.chips import CHIPS, Chip
+
 # The compiler is not to look for a TPU and its hosts, nor to mind that another process uses one, or compiles too.
 _ENVIRONMENT = {
     "TPU_SKIP_MDS_QUERY": "1",
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_HOST_BOUNDS": "1,1,1",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Chip:
-    """What one device has: a chip, or one of the two cores of a TPU7x.
-
-    Attributes:
-        memory: bytes of HBM that the compiler lets a program have; it keeps some of the chip's for itself.
-        bandwidth: bytes of HBM a second, at best.
-        speed: operations a second on bfloat16, at best.
-        layout: how the compiler is told to see the chip.
-    """
-
-    memory: float
-    bandwidth: float
-    speed: float
-    layout: str = "default"
-
-
-CHIPS = {
-    "v4": Chip(30.75 * _GIB, 1.23e12, 275e12, "megacore"),
-    "v5e": Chip(15.75 * _GIB, 0.82e12, 197e12),
-    "v5p": Chip(95.74 * _GIB, 2.76e12, 459e12),
-    "v6e": Chip(31.25 * _GIB, 1.64e12, 918e12),
-    "tpu7x": Chip(94.75 * _GIB, 3.69e12, 1153e12),
 }
 
 

@@ -8,8 +8,8 @@ for one round of it; here it counts as often as it runs.
 import dataclasses
 from collections.abc import Mapping
 
-from scripts.compilations.arithmetic import share_taken
 from scripts.compilations.hlo import Computation, Instruction, parse, sizes
+from train.operations import share_taken
 
 BOXES = ("image_encoder", "memory_attention", "memory_encoder", "sam_prompt_encoder", "sam_mask_decoder")
 REST = "the rest"

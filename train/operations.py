@@ -14,7 +14,8 @@ def operations(jaxpr: Any, taken: Mapping[tuple[int, ...], float], loops: tuple[
     """The operations of a jaxpr, on all devices together; a multiplication and an addition are two.
 
     Args:
-        taken: as `Program` has it.
+        taken: of loops in each other, by how often they run: the share of the innermost one's rounds that take the
+            dearest way, where ways part in it. All do in other loops.
         loops: how often those run that this is in, the innermost last.
     """
     return sum(_operations(equation, taken, loops) for equation in jaxpr.eqns)

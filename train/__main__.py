@@ -16,6 +16,7 @@ import cv2
 import jax
 
 from sam2_jax.compilation_cache import use_compilation_cache
+from sam2_jax.media.paths import as_path, is_remote
 from train.config import TrainConfig
 from train.loop import NonFiniteLoss, Preempted, train
 from train.metrics import console
@@ -27,12 +28,14 @@ BAD_INPUT, NOT_FINITE, ASKED_TO_END = 2, 3, 75  # 75 is EX_TEMPFAIL: try again
 def main(arguments: list[str]) -> int:
     """Trains; returns the exit code."""
     given = _parser().parse_args(arguments)
-    use_compilation_cache()
     cv2.setNumThreads(1)  # the pipeline's threads take one example each
     try:
+        workdir = as_path(given.workdir)
+        # The hosts of a pod that was taken away come back with empty disks.
+        use_compilation_cache(workdir / "compiled" if is_remote(workdir) else None)
         config = with_overrides(load_config(given.config), given.set)
         connect(given.coordinator, given.processes, given.process)
-        train(config, given.workdir)
+        train(config, workdir)
     except Preempted as preempted:
         console.print(str(preempted), soft_wrap=True)
         return ASKED_TO_END
@@ -48,7 +51,7 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m train", description="Trains SAM 2.")
     parser.add_argument("config", help="a file of configs/, or FILE:WORD where its get_config takes a word")
-    parser.add_argument("--workdir", type=Path, required=True, help="the folder of the run, new or begun")
+    parser.add_argument("--workdir", required=True, help="the folder of the run, new or begun; or gs://BUCKET/NAME")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="changes a field")
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, where nothing else tells the hosts")
     parser.add_argument("--processes", type=int, help="how many there are")

@@ -20,6 +20,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from data.pipeline import Batches
+from sam2_jax.media.files import replacing
 from sam2_jax.media.paths import as_path
 from sam2_jax.model import SAM2
 from train.checkpoint import Checkpoints, state_bytes
@@ -144,7 +145,8 @@ def _read(step: _Step, metrics: Metrics, workdir: Path) -> None:
         return
     file = workdir / f"not_finite_step_{step.number}_process_{jax.process_index()}.json"
     clips = {name: value.tolist() for name, value in step.batch.items() if name not in _ARRAYS}
-    file.write_text(json.dumps({"step": step.number, "metrics": values, "clips": clips}, indent=1))
+    with replacing(file) as opened:
+        opened.write(json.dumps({"step": step.number, "metrics": values, "clips": clips}, indent=1).encode())
     raise NonFiniteLoss(
         f"The loss of step {step.number} is {values['loss']} and its gradient is {values['gradient_norm']} long; "
         f"{file} says of which clips. The checkpoints are from before."

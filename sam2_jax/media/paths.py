@@ -53,6 +53,18 @@ def absolute(path: pathlib.Path) -> pathlib.Path:
     return path if is_remote(path) else path.absolute()
 
 
+def last_written(path: pathlib.Path) -> int:
+    """When a file, or any file of a folder, was written last, in nanoseconds; 0 where there is none."""
+    if not is_remote(path):
+        files = [path, *path.rglob("*")] if path.exists() else []
+        return max((file.stat().st_mtime_ns for file in files), default=0)
+    import fsspec
+
+    filesystem, name = fsspec.url_to_fs(os.fspath(path))
+    written = (filesystem.modified(file) for file in filesystem.find(name))
+    return max((int(1e9 * time.timestamp()) for time in written), default=0)
+
+
 def is_remote(path: os.PathLike) -> bool:
     """Whether a path that `as_path` returned is in a bucket."""
     return not isinstance(path, pathlib.Path)

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
 
 from sam2_jax.media.paths import as_path
 
@@ -57,7 +58,7 @@ def _answer(call: Callable[[], None]) -> None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except _BAD_INPUT as error:
-        console.print("[bold red]error:[/]", str(error), soft_wrap=True)
+        console.print("[bold red]error:[/]", escape(str(error)), soft_wrap=True)
         sys.exit(2)
 
 

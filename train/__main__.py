@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import jax
+from rich.markup import escape
 
 from sam2_jax.compilation_cache import use_compilation_cache
 from sam2_jax.media.paths import as_path, is_remote
@@ -40,10 +41,10 @@ def main(arguments: list[str]) -> int:
         console.print(str(preempted), soft_wrap=True)
         return ASKED_TO_END
     except NonFiniteLoss as error:
-        console.print("[bold red]error:[/]", str(error), soft_wrap=True)
+        console.print("[bold red]error:[/]", escape(str(error)), soft_wrap=True)
         return NOT_FINITE
     except (ValueError, OSError) as error:
-        console.print("[bold red]error:[/]", str(error), soft_wrap=True)
+        console.print("[bold red]error:[/]", escape(str(error)), soft_wrap=True)
         return BAD_INPUT
     return 0
 

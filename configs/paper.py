@@ -2,8 +2,11 @@
 """What the stages of the paper share (Table 12, section D.2): sizes, data, optimizer.
 
 In: a size, by any name of it. Out: a model as it is trained, and the parts of a `TrainConfig`. The data are those of
-`data.prepared.builders` under `PREPARED`: lay or link them there, or ``--set data.entries.N.source=...``.
+`data.prepared.builders` in the folder that the variable PREPARED_DATA names, which may be in a bucket; else in
+/data/prepared.
 """
+
+import os
 
 from data.augmentation import PICTURE_AUGMENTATION
 from data.config import Entry
@@ -11,7 +14,7 @@ from data.sampling import PICTURE_RULE, VIDEO_RULE, ClipRule
 from sam2_jax.config import SAM2Config, published_config
 from train.evaluation import EvaluationConfig
 
-PREPARED = "prepared:/data/prepared"
+PREPARED = "prepared:" + os.environ.get("PREPARED_DATA", "/data/prepared")
 BATCH = 256  # clips or pictures, over all hosts
 LAYER_DECAY = {"tiny": 0.8, "small": 0.8, "base_plus": 0.9, "large": 0.925}
 

@@ -17,6 +17,7 @@ from data.formats.picture_folder import picture_folder
 from data.formats.sa_1b import sa_1b
 from data.formats.sa_v import sa_v
 from data.source import Source
+from sam2_jax.media.paths import as_path, is_remote
 
 _PALETTE = "JPEGImages and Annotations, with a palette PNG a frame"
 LAYOUTS = {
@@ -43,8 +44,9 @@ def open_source(spec: str | os.PathLike) -> Source:
             Options may follow: "davis:/data/DAVIS?split=train&resolution=480p", "/data/sav_train?masklets=both",
             "/data/coco/annotations/instances_val2017.json?pictures=/data/coco/val2017". They are arguments of the
             layout's function: split, resolution, void, masklets, pictures, and listed, a text file of names. A `Path`
-            has neither layout nor options. "synthetic" stands for the held-out made-up videos, and "synthetic:SPLIT"
-            for any split of `data.synthetic`, such as "synthetic:training_pictures?size=128".
+            has neither layout nor options. Prepared data may be in a bucket: "gs://bucket/prepared/davis/1.0.0".
+            "synthetic" stands for the held-out made-up videos, and "synthetic:SPLIT" for any split of
+            `data.synthetic`, such as "synthetic:training_pictures?size=128".
 
     Raises:
         ValueError: there is no such path, its layout is not known, an option is not one of the layout's, or the data
@@ -53,9 +55,16 @@ def open_source(spec: str | os.PathLike) -> Source:
     """
     if isinstance(spec, str) and re.match(r"synthetic(?![\w/.])", spec):
         return _made_up(spec)
-    layout, path, options = _parts(spec) if isinstance(spec, str) else (None, Path(spec), {})
+    layout, path, options = _parts(spec) if isinstance(spec, str) else (None, as_path(spec), {})
     if not path.exists():
         raise ValueError(f"There is no folder or file {path}.")
+    if is_remote(path):
+        if layout not in (None, "prepared") or not (path / "dataset_info.json").exists():
+            raise ValueError(
+                f"{path} is in a bucket and holds no prepared data, which is all that is read there: prepare it here "
+                "(scripts.prepare_dataset), and copy it there with gcloud storage cp -r."
+            )
+        layout = "prepared"
     name = layout
     if layout in (None, "sa_v"):
         recognised = _recognised(path, options)
@@ -118,7 +127,7 @@ def _parts(spec: str) -> tuple[str | None, Path, dict[str, str]]:
     """The layout, the path and the options of a spec."""
     place, _, query = spec.partition("?")
     layout, path = None, place
-    if match := re.fullmatch(r"(\w+):(.*)", place):
+    if match := re.fullmatch(r"(\w+):(?!//)(.*)", place):
         layout, path = match.groups()
         if layout not in LAYOUTS:
             raise ValueError(f"{layout!r} is none of the layouts {', '.join(LAYOUTS)}; it stands in {spec}.")
@@ -128,7 +137,7 @@ def _parts(spec: str) -> tuple[str | None, Path, dict[str, str]]:
         if not equals or not value or key in options:
             raise ValueError(f"Options are written ?name=value&name=value, but {query!r} came in {spec}.")
         options[key] = value
-    return layout, Path(path), options
+    return layout, as_path(path), options
 
 
 def _recognised(path: Path, options: dict[str, str]) -> str:

@@ -13,6 +13,9 @@ from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
+from rich.markup import escape
+
+from sam2_jax.media.paths import as_path
 
 # Progress and remarks go to standard error, so that standard output is the result alone.
 console = Console(stderr=True, highlight=False)
@@ -44,9 +47,9 @@ def run_one_of(name: str, functions: dict[str, Callable[..., None]]) -> None:
 def _answer(call: Callable[[], None]) -> None:
     from sam2_jax.compilation_cache import use_compilation_cache  # loads jax, which workers of a command may not need
 
-    use_compilation_cache()
     try:
         try:
+            use_compilation_cache()
             call()
         finally:
             sys.stdout.flush()
@@ -55,7 +58,7 @@ def _answer(call: Callable[[], None]) -> None:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except _BAD_INPUT as error:
-        console.print("[bold red]error:[/]", str(error), soft_wrap=True)
+        console.print("[bold red]error:[/]", escape(str(error)), soft_wrap=True)
         sys.exit(2)
 
 
@@ -72,6 +75,7 @@ def output_folder(folder: Path, files: list[str], overwrite: bool) -> Path:
     Raises:
         FileExistsError: a result is there already, and `overwrite` is not set.
     """
+    folder = as_path(folder)
     there = [name for name in files if (folder / name).exists()]
     if there and not overwrite:
         raise FileExistsError(f"{folder} holds {', '.join(there)} already; give another --out, or --overwrite.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import tyro
 
+from sam2_jax.media.paths import as_path
 from scripts.command import console, run
 
 
@@ -26,6 +27,7 @@ def convert_weights(
         image_size: The input size that the new config is to say; the model's own without it.
         overwrite: Replace a file that is there.
     """
+    source, destination = as_path(source), as_path(destination)
     if destination.exists() and not (overwrite and destination.is_file()):
         raise FileExistsError(f"{destination} exists already; give another name, or --overwrite for a file.")
 

@@ -13,6 +13,7 @@ import tyro
 from PIL import Image
 
 from sam2_jax.evaluation.j_and_f import j_and_f
+from sam2_jax.media.files import replacing
 from sam2_jax.media.overlays import overlay
 from sam2_jax.media.videos import open_video
 from scripts.command import NANO, Weights, console, output_folder, run
@@ -98,7 +99,9 @@ def _write_gif(path: Path, frames: np.ndarray, masks: np.ndarray, clicks: np.nda
     for index, (frame, found) in enumerate(zip(frames, masks)):
         seen = overlay(frame, found, points=clicks if index == 0 else None)
         shown.append(Image.fromarray(np.concatenate([frame, seen], axis=1)))
-    shown[0].save(path, save_all=True, append_images=shown[1:], duration=int(1000 * _SECONDS_OF_GIF), loop=0)
+    duration = int(1000 * _SECONDS_OF_GIF)
+    with replacing(path) as file:
+        shown[0].save(file, format="GIF", save_all=True, append_images=shown[1:], duration=duration, loop=0)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@
 In: folders of runs, in order; steps are counted on from one to the next. Out: one picture, with charts of loss and J.
 """
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import tyro
 
 from sam2_jax.evaluation.charts import line_chart
 from sam2_jax.media import write_picture
+from sam2_jax.media.paths import as_path
 from scripts.command import console, run
 
 _POINTS = 40  # of a curve
@@ -39,7 +39,7 @@ def draw_curves(runs: tyro.conf.Positional[tuple[Path, ...]], out: Path) -> None
         raise ValueError("There is no run; expected the folder of at least one.")
     records, first = [], 0
     for folder in runs:
-        of_run = _read(folder / "metrics.jsonl")
+        of_run = _read(as_path(folder))
         records += [record | {"step": first + record["step"]} for record in of_run]
         first += max(record["step"] for record in of_run)
     names = " and ".join(folder.name for folder in runs)
@@ -51,12 +51,12 @@ def draw_curves(runs: tyro.conf.Positional[tuple[Path, ...]], out: Path) -> None
     console.print(f"{first} steps are drawn in {out}")
 
 
-def _read(file: Path) -> list[dict[str, float]]:
-    if not file.exists():
-        raise FileNotFoundError(f"{file} does not exist; expected the folder of a run of training.")
-    records = [json.loads(line) for line in file.read_text().splitlines()]
+def _read(folder: Path) -> list[dict[str, float]]:
+    from train.run_log import read_metrics  # loads TensorBoard's writer
+
+    records = read_metrics(folder)
     if not records:
-        raise ValueError(f"{file} has no line yet.")
+        raise ValueError(f"{folder / 'metrics.jsonl'} has no line yet.")
     return records
 
 

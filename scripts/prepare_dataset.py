@@ -17,6 +17,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from sam2_jax.media.paths import as_path
 from scripts.command import console, run
 
 Name = Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
@@ -72,7 +73,7 @@ def prepare_dataset(
     builder = BUILDERS.get(name, PreparedVideos)(
         open_source(f"{name}:{src}" if known else src),
         split,
-        data_dir=dst,
+        data_dir=as_path(dst),
         name=name,
         frames=frames,
         videos_per_shard=videos_per_shard,

@@ -15,6 +15,7 @@ import tyro
 from PIL import Image
 
 from sam2_jax import media
+from sam2_jax.media.files import replacing
 from sam2_jax.media.videos import open_video
 from scripts.command import NANO, Dtype, Weights, console, numbers, output_folder, run
 from scripts.tracking import track, unpack, write_overlay
@@ -100,7 +101,8 @@ def _write_masks(folder: Path, masks: dict[int, np.ndarray], width: int, per_obj
             labels[mask] = obj_id
         image = Image.fromarray(labels, "P")
         image.putpalette(colors.tobytes())
-        image.save(folder / f"{index:05d}.png")
+        with replacing(folder / f"{index:05d}.png") as file:
+            image.save(file, format="PNG")
 
 
 def _parse(text: str) -> ObjectPrompt:

@@ -14,6 +14,7 @@ from pathlib import Path
 import cv2
 
 from sam2_jax.compilation_cache import use_compilation_cache
+from sam2_jax.media.paths import as_path, is_remote
 from train.config import TrainConfig
 from train.endings import EXPECTED, ending, say
 from train.hosts import connect, ending_together
@@ -25,13 +26,15 @@ from train.profiler import parse_profiled_steps
 def main(arguments: list[str]) -> int:
     """Trains; returns the exit code."""
     given = _parser().parse_args(arguments)
-    use_compilation_cache()
     cv2.setNumThreads(1)  # the pipeline's threads take one example each
     try:
+        workdir = as_path(given.workdir)
+        # The hosts of a pod that was taken away come back with empty disks.
+        use_compilation_cache(workdir / "compiled" if is_remote(workdir) else None)
         connect(given.coordinator, given.processes, given.process)
         with ending_together():
             profiled = parse_profiled_steps(given.profile) if given.profile else None
-            train(with_overrides(load_config(given.config), given.set), given.workdir, profiled)
+            train(with_overrides(load_config(given.config), given.set), workdir, profiled)
     except EXPECTED as error:
         code, text = ending(error)
         say(text)
@@ -42,7 +45,7 @@ def main(arguments: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m train", description="Trains SAM 2.")
     parser.add_argument("config", help="a file of configs/, or FILE:WORD where its get_config takes a word")
-    parser.add_argument("--workdir", type=Path, required=True, help="the folder of the run, new or begun")
+    parser.add_argument("--workdir", required=True, help="the folder of the run, new or begun; or gs://BUCKET/NAME")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="changes a field")
     parser.add_argument("--profile", metavar="STEP:N", help="traces N steps from the STEPth of this start on")
     parser.add_argument("--coordinator", metavar="HOST:PORT", help="of process 0, where nothing else tells the hosts")

@@ -16,6 +16,7 @@ from orbax.checkpoint import v1 as ocp
 
 from sam2_jax.checkpoints import CheckpointError
 from sam2_jax.config import SAM2Config, change
+from sam2_jax.media.paths import absolute
 from sam2_jax.model import SAM2
 from train.initialization import differences
 from train.state import TrainState
@@ -56,7 +57,7 @@ class Checkpoints:
         kept = [policies.LatestN(config.keep_last)]
         if config.keep_every:
             kept.append(policies.EveryNSteps(config.keep_every))
-        self.directory = directory.absolute()
+        self.directory = absolute(directory)
         self._orbax = ocp.training.Checkpointer(
             self.directory, preservation_policy=policies.AnyPreservationPolicy(kept), cleanup_tmp_directories=True
         )
@@ -140,7 +141,7 @@ class Checkpoints:
             with _quiet():
                 yield
         except Exception as error:  # Orbax raises what its storage raises
-            space = "No space left" in str(error)
+            space = "No space left" in str(error)  # which a bucket never says
             reason = "the disk is full" if space else _first_line(error)
             free = f" ({shutil.disk_usage(self.directory).free / 2**20:.0f} MB are free)" if space else ""
             before = self._orbax.latest

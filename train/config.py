@@ -15,6 +15,7 @@ from jax.sharding import Mesh
 from data.config import DataConfig
 from sam2_jax.config import SAM2Config
 from sam2_jax.media.files import replacing
+from sam2_jax.media.paths import is_remote
 from train.checkpoint import CheckpointConfig
 from train.evaluation import EvaluationConfig
 from train.frame import Rematerialise
@@ -121,11 +122,13 @@ def _check_batch_size(name: str, clips: int, microbatches: int, mesh: Mesh) -> N
 
 
 def check_space(workdir: Path, checkpoint_bytes: int, config: CheckpointConfig) -> None:
-    """Finds that the disk will be full before the checkpoints that are kept at a time are all on it.
+    """Finds that the disk will be full before the checkpoints that are kept at a time are all on it; a bucket never is.
 
     Raises:
         OSError: there is less space than they take, less what they take already.
     """
+    if is_remote(workdir):
+        return
     needed = checkpoint_bytes * (config.keep_last + 1)
     taken = sum(file.stat().st_size for file in (workdir / "checkpoints").rglob("*") if file.is_file())
     free = shutil.disk_usage(workdir).free

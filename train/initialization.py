@@ -31,7 +31,7 @@ _TRUNK = "image_encoder.trunk."
 _HIERA_LEAVES_BEHIND = re.compile(r"(norm|head|encoder_norm|decoder_\w+|mask_token|multi_scale_fusion_heads)(\.|$)")
 # Fields of the config that shape no parameter, and may differ between a checkpoint and the run that goes on with it.
 _FREE = frozenset(
-    {"name", "dtype", "attention", "image_size", "drop_path_rate", "memory_attention_dropout"}
+    {"name", "dtype", "attention", "precision", "image_size", "drop_path_rate", "memory_attention_dropout"}
     | {"object_pointers", "memory_stride", "attended_prompted_frames", "heed_clicks"}
 )
 # Freshly initialized cross-attention is nearly uniform: every prompt gets the same answer and memories are averaged.

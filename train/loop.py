@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A training run from its first step, or from its latest checkpoint, to its last.
 
-In: a `TrainConfig` and a folder. Out: in the folder ``checkpoints/STEP/``, ``metrics.jsonl``, ``tensorboard/``,
-``config.json``, and ``profile/`` where steps were traced. The same call again goes on where the checkpoints end, and
-the result is that of a run that was never interrupted, bit for bit on the same devices.
+In: a `TrainConfig` and a folder, here or in a bucket. Out: in the folder ``checkpoints/STEP/``, ``config.json``,
+metrics (`train.run_log`), and ``profile/`` where steps were traced. The same call again goes on where the checkpoints
+end, and the result is that of a run that was never interrupted, bit for bit on the same devices.
 """
 
 import contextlib
@@ -20,6 +20,8 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
 from data.pipeline import Batches
+from sam2_jax.media.files import replacing
+from sam2_jax.media.paths import as_path
 from sam2_jax.model import SAM2
 from train.checkpoint import Checkpoints, state_bytes
 from train.config import TrainConfig, check, check_space, write_config
@@ -57,6 +59,7 @@ def train(config: TrainConfig, workdir: Path, profiled: ProfiledSteps | None = N
     mesh, model = make_mesh(config.mesh), SAM2(config.model)
     check(config, mesh)
     abstract = abstract_state(model, config.optimizer, config.steps)
+    workdir = as_path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     check_space(workdir, state_bytes(abstract), config.checkpoints)
     with contextlib.ExitStack() as stack:
@@ -104,6 +107,7 @@ def train(config: TrainConfig, workdir: Path, profiled: ProfiledSteps | None = N
                 metrics.write(step, values)
                 metrics.show(step, "evaluation", pictures, config.evaluation.frames)
             if saves:
+                metrics.end_part()
                 checkpoints.save(state, model)
             if end and not last:
                 checkpoints.wait()
@@ -149,7 +153,8 @@ def _read(step: _Step, metrics: Metrics, throughput: Throughput, workdir: Path) 
         return
     file = workdir / f"not_finite_step_{step.number}_process_{jax.process_index()}.json"
     clips = {name: value.tolist() for name, value in step.batch.items() if name not in _ARRAYS}
-    file.write_text(json.dumps({"step": step.number, "metrics": values, "clips": clips}, indent=1))
+    with replacing(file) as opened:
+        opened.write(json.dumps({"step": step.number, "metrics": values, "clips": clips}, indent=1).encode())
     raise NonFiniteLoss(
         f"The loss of step {step.number} is {values['loss']} and its gradient is {values['gradient_norm']} long; "
         f"{file} says of which clips. The checkpoints are from before."

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a run says of itself: a line of JSON and TensorBoard scalars at intervals, pictures, and its progress.
 
-In: the metrics of every step, as numbers. Out: ``metrics.jsonl`` and ``tensorboard/`` in the run's folder, and a
-progress line on standard error. Process 0 alone writes.
+In: the metrics of every step, as numbers. Out: lines and events in the run's folder (`train.run_log`), and a progress
+line on standard error. Process 0 alone writes.
 """
 
 import collections
-import json
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -16,16 +15,15 @@ import jax
 import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from tensorboardX import SummaryWriter
 
-from sam2_jax.media.files import replacing
 from sam2_jax.media.overlays import contact_sheet
+from train.run_log import RunLog
 
 console = Console(stderr=True, highlight=False)
 
 
 class Metrics:
-    """Writes the metrics of one run, from a step on; what an earlier start wrote of later steps is taken back."""
+    """Writes the metrics of one run, from a step on; what an earlier start wrote of later steps is removed."""
 
     def __init__(self, workdir: Path, first_step: int, steps: int, every: int):
         self._every, self._steps = every, steps
@@ -35,9 +33,7 @@ class Metrics:
         self._progress = None
         if not self._writes:
             return
-        self._file = workdir / "metrics.jsonl"
-        _take_back(self._file, first_step)
-        self._tensorboard = SummaryWriter(str(workdir / "tensorboard"), purge_step=first_step + 1)
+        self._log = RunLog(workdir, first_step)
         if console.is_terminal:
             columns = MofNCompleteColumn(), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn()
             self._progress = Progress(*columns, TextColumn("{task.fields[said]}"), console=console)
@@ -71,19 +67,18 @@ class Metrics:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Writes values as they are, such as those of an evaluation."""
-        if not self._writes:
-            return
-        line = {"step": step, "time": round(time.time(), 3)} | {name: float(value) for name, value in values.items()}
-        with open(self._file, "a") as file:
-            file.write(json.dumps(line) + "\n")
-        for name, value in values.items():
-            self._tensorboard.add_scalar(name, float(value), step)
+        if self._writes:
+            self._log.write(step, values)
 
     def show(self, step: int, name: str, pictures: Sequence[np.ndarray], columns: int) -> None:
         """Writes pictures (H, W, 3) uint8 as one sheet, so many to a row."""
         if self._writes and pictures:
-            sheet = contact_sheet(pictures, columns=columns)
-            self._tensorboard.add_image(name, sheet, step, dataformats="HWC")
+            self._log.show(step, name, contact_sheet(pictures, columns=columns))
+
+    def end_part(self) -> None:
+        """To be called before a checkpoint is saved (`RunLog.end_part`)."""
+        if self._writes:
+            self._log.end_part()
 
     def close(self) -> None:
         """Ends the progress line and the files."""
@@ -91,7 +86,7 @@ class Metrics:
             return
         if self._progress is not None:
             self._progress.stop()
-        self._tensorboard.close()
+        self._log.close()
 
     def _say(self, step: int, means: Mapping[str, float]) -> None:
         if not self._writes:
@@ -103,22 +98,6 @@ class Metrics:
         began, first_step = self._started
         left = (time.monotonic() - began) / max(step - first_step, 1) * (self._steps - step)
         console.print(f"step {step}/{self._steps}: {said}, {_duration(left)} left", soft_wrap=True)
-
-
-def _take_back(file: Path, first_step: int) -> None:
-    """Removes the lines of steps that will be done again, and a last one that was cut short."""
-    if not file.exists():
-        return
-    kept = []
-    for line in file.read_text().splitlines():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if record["step"] <= first_step:
-            kept.append(line + "\n")
-    with replacing(file) as replacement:
-        replacement.write("".join(kept).encode())
 
 
 def _duration(seconds: float) -> str:

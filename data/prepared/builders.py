@@ -20,6 +20,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from data.prepared.schema import example, features
 from data.source import BrokenExample, Source
+from sam2_jax.media.paths import as_path
 
 SPLITS = ("train", "validation", "test")
 
@@ -93,7 +94,7 @@ class PreparedVideos(tfds.core.ShardBasedBuilder, skip_registration=True):
     def shard_path(self, shard: int) -> Path:
         """The ArrayRecord file of a shard."""
         template = self._get_filename_template(self.split)
-        return Path(template.sharded_filepath(shard_index=shard, num_shards=self.shards))
+        return as_path(template.sharded_filepath(shard_index=shard, num_shards=self.shards))
 
     def example(self, index: int) -> dict:
         """One video in the schema of `features`."""
@@ -182,7 +183,8 @@ BUILDERS = {builder.name: builder for builder in (SaV, Mose, YoutubeVos, Davis, 
 
 def facts_path(shard_path: str | os.PathLike) -> Path:
     """Where the facts on a shard's videos are."""
-    return Path(shard_path).parent / "facts" / Path(shard_path).name
+    path = as_path(shard_path)
+    return path.parent / "facts" / path.name
 
 
 def write_records(path: str, records: Iterable[bytes]) -> None:

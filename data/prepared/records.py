@@ -10,7 +10,6 @@ import functools
 import operator
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 import tensorflow_datasets as tfds
 from array_record.python.array_record_data_source import ArrayRecordDataSource
@@ -22,6 +21,7 @@ from data.prepared.builders import facts_path
 from data.prepared.schema import open_prepared, video_of
 from data.prepared.tfds_catalog import open_davis, open_segment_anything
 from data.source import BrokenExample, Video
+from sam2_jax.media.paths import as_path
 
 # The records that threads are at stay in memory; those of long videos are some tens of megabytes each.
 _KEPT = 32
@@ -35,7 +35,7 @@ class Records(VideoList):
         """Opens a data set; no record is read yet.
 
         Args:
-            directory: the folder with the dataset_info.json.
+            directory: the folder with the dataset_info.json, here or in a bucket.
             split: one of its splits, or a part of one as TFDS writes it: "train[:10%]". Can be left out where there is
                 only one.
 
@@ -43,9 +43,9 @@ class Records(VideoList):
             ValueError: there is no data set, or it is in an unknown schema or no ArrayRecord files, or has no such
                 split, or several, of which none is named.
         """
-        directory = os.fspath(directory)
-        self._arguments = directory, split
-        if not (Path(directory) / "dataset_info.json").is_file():
+        directory = as_path(directory)
+        self._arguments = os.fspath(directory), split
+        if not (directory / "dataset_info.json").is_file():
             raise ValueError(f"{directory} holds no dataset_info.json: it is no TFDS data set, or not all written yet.")
         info = tfds.builder_from_directory(directory).info
         if info.file_format.value != "array_record":
@@ -56,7 +56,9 @@ class Records(VideoList):
         super().__init__(info.name, range(len(records.source)), open_video, _KEPT)
         facts = [dataclasses.replace(shard, filename=str(facts_path(shard.filename))) for shard in shards]
         # Only `data.prepared.shards` writes them: not TFDS.
-        self._facts = _Reader(facts, info.features) if all(os.path.exists(one.filename) for one in facts) else None
+        there = {path.name for path in (directory / "facts").glob("*")}
+        whole = all(os.path.basename(one.filename) in there for one in facts)
+        self._facts = _Reader(facts, info.features) if whole else None
 
     def __reduce__(self):
         return Records, self._arguments

@@ -23,6 +23,7 @@ from pathlib import Path
 from data.prepared.builders import SPLITS, PreparedVideos, facts_path, write_records
 from data.prepared.schema import facts_of, serialize
 from data.source import BrokenExample
+from sam2_jax.media.paths import as_path, is_remote
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,8 +60,14 @@ def prepare(
 
     Raises:
         BrokenExample: a video is broken, and the builder does not skip it. Of its shard nothing stays behind.
-        ValueError: there is no such part, or the folder holds shards of another source or another division.
+        ValueError: there is no such part, or the folder is in a bucket, or holds shards of another source or another
+            division.
     """
+    if is_remote(as_path(builder.data_dir)):
+        raise ValueError(
+            f"{builder.data_dir} is in a bucket, where data are read but not prepared: prepare them in a folder of "
+            "this machine, and copy it there with gcloud storage cp -r."
+        )
     number, parts = part
     if not 1 <= number <= parts:
         raise ValueError(f"There is no part {number}/{parts}; expected 1/{parts} to {parts}/{parts}.")

@@ -28,9 +28,9 @@ def load(
     """Reads a checkpoint of any known kind.
 
     Args:
-        path: the file or directory, or the name of a model that comes with the package. Which of the eight published
-            models a file holds is found out from its tensors, from its ``config.json``, or from the config that an
-            Orbax directory or a file of `one_file` carries.
+        path: the file or directory, here or in a bucket (``gs://``), or the name of a model that comes with the
+            package. Which of the eight published models a file holds is found out from its tensors, from its
+            ``config.json``, or from the config that an Orbax directory or a file of `one_file` carries.
         image_size: side of the square input, any multiple of 32; None for the model's own.
         dtype: ``float32`` or ``bfloat16`` to compute in; parameters stay float32. None for the model's own.
         **config_overrides: further fields of `SAM2Config`. For weights of no published shape, give all that differs
@@ -44,7 +44,7 @@ def load(
         FileNotFoundError: there is nothing at the path.
         CheckpointError: what is there is damaged, is no SAM 2, or does not fit the config; all that is missing,
             unused, of another shape or not finite is listed.
-        ValueError: an override is unknown or out of range.
+        ValueError: an override is unknown or out of range, or the path has an unknown scheme.
     """
     overrides = dict(config_overrides)
     overrides.update({k: v for k, v in (("image_size", image_size), ("dtype", dtype)) if v is not None})

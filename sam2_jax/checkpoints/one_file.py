@@ -19,6 +19,7 @@ from sam2_jax.checkpoints.error import CheckpointError
 from sam2_jax.checkpoints.names import to_published
 from sam2_jax.config import SAM2Config
 from sam2_jax.media.files import replacing
+from sam2_jax.media.paths import as_path, local_file
 from sam2_jax.model import SAM2
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
@@ -27,7 +28,7 @@ BUNDLED = Path(__file__).parents[1] / "bundled"
 def write(path: str | os.PathLike, model: SAM2, params: dict) -> None:
     """Writes the file; half the size of the parameters, which lose what bfloat16 does not hold."""
     state = {name: jnp.asarray(tensor, jnp.bfloat16) for name, tensor in to_published(model, params).items()}
-    with replacing(Path(path)) as file:
+    with replacing(path) as file:
         file.write(save(state, {KEY: json.dumps(dataclasses.asdict(model.config))}))
 
 
@@ -38,7 +39,7 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], SAM2Config | None]:
         CheckpointError: the file is damaged, or its config is of another version.
     """
     try:
-        with safe_open(path, framework="flax") as file:
+        with local_file(path) as copy, safe_open(copy, framework="flax") as file:
             metadata = file.metadata() or {}
             state = {name: np.asarray(file.get_tensor(name)) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
@@ -54,5 +55,5 @@ def read(path: Path) -> tuple[dict[str, np.ndarray], SAM2Config | None]:
 
 def find_bundled(name: str | os.PathLike) -> Path:
     """The file of a bundled name, such as ``nano``; the path itself for all others, and where a path is so called."""
-    file = BUNDLED / f"{name}.safetensors"
-    return file if len(Path(name).parts) == 1 and file.exists() and not Path(name).exists() else Path(name)
+    path, file = as_path(name), BUNDLED / f"{name}.safetensors"
+    return file if len(path.parts) == 1 and file.exists() and not path.exists() else path

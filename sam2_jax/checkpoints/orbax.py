@@ -16,6 +16,7 @@ from orbax.checkpoint import v1 as ocp
 from sam2_jax.checkpoints.carried_config import KEY, carried_config
 from sam2_jax.checkpoints.error import CheckpointError
 from sam2_jax.config import SAM2Config
+from sam2_jax.media.paths import absolute, as_path
 from sam2_jax.model import SAM2, abstract_params
 
 _ITEM = "params"
@@ -27,7 +28,7 @@ def save(directory: str | os.PathLike, model: SAM2, params: dict) -> None:
     Raises:
         FileExistsError: the directory is there already.
     """
-    path = Path(directory).absolute()
+    path = absolute(as_path(directory))
     if path.exists():
         raise FileExistsError(f"{path} exists already; a checkpoint is written to a directory of its own.")
     metadata = {KEY: dataclasses.asdict(model.config)}
@@ -45,7 +46,7 @@ def load(path: Path) -> tuple[SAM2Config, dict]:
     Raises:
         CheckpointError: the directory is not whole, holds no SAM 2 config, or not the parameters that its config says.
     """
-    path = path.absolute()
+    path = absolute(path)
     try:
         metadata = ocp.checkpointables_metadata(path).custom_metadata or {}
     except Exception as error:  # Orbax raises what its storage raises

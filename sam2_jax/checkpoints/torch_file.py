@@ -10,17 +10,17 @@ storages. The pickle is understood without being run (`torch_pickle`).
 import math
 import os
 import pickle
-import secrets
 import struct
 import zipfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sam2_jax.checkpoints.error import CheckpointError
 from sam2_jax.checkpoints.torch_pickle import STORAGE_NAMES, Tensor, describe, interpret, kind
+from sam2_jax.media.files import replacing
+from sam2_jax.media.paths import as_path, local_file
 
 _ZIP_MARK = b"PK\x03\x04"
 _ZIP_LOCAL_HEADER_BYTES = 30
@@ -41,17 +41,17 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Arrays are read-only; tensors that share a storage in the file share their memory here. Entries beside "model"
     are not loaded. Raises FileNotFoundError, or CheckpointError for every other file that holds no state dict.
     """
-    path = Path(path)
+    path = as_path(path)
     expected = "expected a .pt file of weights as torch.save writes it"
     if not path.exists():
         raise FileNotFoundError(f"{path} does not exist; {expected}")
     if path.is_dir():
         raise CheckpointError(f"{path} is a folder; {expected}")
-    with path.open("rb") as file:
+    with local_file(path) as copy, copy.open("rb") as file:
         try:
             _check_beginning(file.read(len(_LEGACY_MARK)))
             with zipfile.ZipFile(file) as archive:
-                return _read_archive(archive, file_bytes=path.stat().st_size)
+                return _read_archive(archive, file_bytes=copy.stat().st_size)
         except CheckpointError as error:
             raise CheckpointError(f"{path} {error}; {expected}") from None
         except _DAMAGE as error:
@@ -64,7 +64,7 @@ def write(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -> None:
     The file appears whole or not at all, and the same state gives the same bytes. Raises CheckpointError for a state
     that is empty, or whose entry has a name that is no string or a dtype that PyTorch's format does not have.
     """
-    path = Path(path)
+    path = as_path(path)
     arrays = {name: np.asarray(value) for name, value in state.items()}
     if not arrays:
         raise CheckpointError(f"{path} was not written: the state dict is empty")
@@ -73,19 +73,14 @@ def write(path: str | os.PathLike, state: Mapping[str, np.ndarray]) -> None:
             raise CheckpointError(f"{path} was not written: the name {name!r} is not a string")
         if array.dtype not in STORAGE_NAMES:
             raise CheckpointError(f"{path} was not written: PyTorch's format has no dtype {array.dtype} as in {name!r}")
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.unfinished")
-    try:
-        with unfinished.open("xb") as file, zipfile.ZipFile(file, "w") as archive:
-            for name, content in _members(arrays):
-                member = zipfile.ZipInfo(f"archive/{name}", date_time=(1980, 1, 1, 0, 0, 0))
-                # An unused extra field, after 4 bytes of its own, moves the content to where torch can map it.
-                start = file.tell() + _ZIP_LOCAL_HEADER_BYTES + len(member.filename) + 4
-                padding = -start % _STORAGE_ALIGNMENT
-                member.extra = struct.pack("<2sH", b"FB", padding) + bytes(padding)
-                archive.writestr(member, content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, content in _members(arrays):
+            member = zipfile.ZipInfo(f"archive/{name}", date_time=(1980, 1, 1, 0, 0, 0))
+            # An unused extra field, after 4 bytes of its own, moves the content to where torch can map it.
+            start = file.tell() + _ZIP_LOCAL_HEADER_BYTES + len(member.filename) + 4
+            padding = -start % _STORAGE_ALIGNMENT
+            member.extra = struct.pack("<2sH", b"FB", padding) + bytes(padding)
+            archive.writestr(member, content)
 
 
 def _check_beginning(beginning: bytes) -> None:

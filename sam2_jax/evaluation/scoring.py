@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from sam2_jax.evaluation.masklets import SA_V, MaskletScore, Rules, score_frames
+from sam2_jax.media.paths import as_path
 from sam2_jax.media.pictures import load_image
 
 
@@ -29,7 +30,7 @@ def find_videos(predictions: str | os.PathLike, truth: str | os.PathLike, strict
         FileNotFoundError, NotADirectoryError: there is no such folder.
         ValueError: no video is in both; or `strict`, and one is not.
     """
-    predicted, true = _folders(Path(predictions)), _folders(Path(truth))
+    predicted, true = _folders(as_path(predictions)), _folders(as_path(truth))
     if strict:
         for there, missing, folder in ((truth, true - predicted, predictions), (predictions, predicted - true, truth)):
             if missing:
@@ -55,7 +56,7 @@ def score_videos(
         FileNotFoundError: the mask of a frame that counts, or all of an object's, was not predicted.
         ValueError: a folder has another layout; or a mask has another size, several objects or colours.
     """
-    tasks = [(video, Path(predictions), Path(truth), rules) for video in videos]
+    tasks = [(video, as_path(predictions), as_path(truth), rules) for video in videos]
     processes = min(processes, len(tasks))
     if processes <= 1:
         yield from map(_score_video, tasks)

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from sam2_jax.media.files import replacing
+from sam2_jax.media.paths import as_path
 
 MAXIMUM_PIXELS = 2**28  # of one picture file; beyond it, the picture alone takes most of a gigabyte
 
@@ -76,9 +77,10 @@ def stored_size(path: str | os.PathLike) -> tuple[int, int]:
 
 def load_image(path: str | os.PathLike) -> Image.Image:
     """A picture file, decoded, turned by its EXIF orientation; `format` is kept."""
-    if os.path.isdir(path):
+    path = as_path(path)
+    if path.is_dir():
         raise ValueError(f"{path} is a folder, not a picture.")
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         try:
             # Pillow warns above 89 million pixels and refuses above 179 million. The bound here is another, and the
             # caller's global setting is back before the first pixel is decoded.

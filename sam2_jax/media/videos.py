@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
+from sam2_jax.media.paths import local_path
 from sam2_jax.media.pictures import read_picture, stored_size
 from sam2_jax.media.video_files import VideoFile, VideoWriter
 
@@ -104,9 +105,10 @@ def open_video(source: str | os.PathLike | np.ndarray | Iterable) -> Video:
     if isinstance(source, Video):
         return source
     if isinstance(source, str | os.PathLike):
-        if os.path.isdir(source):
-            return _pictures(os.fspath(source), _files(pathlib.Path(source)))
-        if not os.path.exists(source):
+        path = local_path(source, "The video")
+        if path.is_dir():
+            return _pictures(os.fspath(source), _files(path))
+        if not path.exists():
             raise FileNotFoundError(f"There is no video {os.fspath(source)}.")
         file = VideoFile(source)
         size, rate = (file.height, file.width), file.frames_per_second

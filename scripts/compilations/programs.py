@@ -135,7 +135,9 @@ def evaluation(config: TrainConfig, mesh: Mesh) -> Program:
     held_out, side, clips = config.evaluation, config.model.image_size, mesh.size
     if held_out is None:
         raise ValueError("The config has no evaluation (evaluation=None), but --task evaluation came.")
-    model, sharding = SAM2(_on_tpu(config).model), batch_sharding(mesh)
+    with compiling_for(mesh=mesh.abstract_mesh):
+        model = SAM2(config.model)
+    sharding = batch_sharding(mesh)
     params = abstract_params(model)
     params = jax.tree.map(_placed, params, parameter_shardings(mesh, params))
     frames = jax.ShapeDtypeStruct((clips, held_out.frames, side, side, 3), jnp.uint8, sharding=sharding)

@@ -5,6 +5,7 @@ In: the folders of two runs of one protocol on the same data. Out: a table, or J
 """
 
 import csv
+import io
 import json as json_format
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import tyro
 from rich.table import Table
 
 from sam2_jax.evaluation.breakdown import compare as compare_rows
+from sam2_jax.media.paths import as_path
 from scripts.command import console
 
 _INTERVAL = "interval of 95%"
@@ -29,6 +31,7 @@ def compare(
         seed: Of the videos that are drawn for the intervals.
         json: Print the numbers as JSON.
     """
+    first, second = as_path(first), as_path(second)
     settings = [_read(folder / "run.json", folder) for folder in (first, second)]
     protocols = [told["protocol"] for told in settings]
     if protocols[0] != protocols[1]:
@@ -69,8 +72,8 @@ def _read(path: Path, folder: Path) -> dict[str, Any]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:
-    with open(path, newline="") as file:
-        return [{name: _number(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    rows = csv.DictReader(io.StringIO(path.read_text()))
+    return [{name: _number(value) for name, value in row.items()} for row in rows]
 
 
 def _number(text: str) -> float | str | None:

@@ -51,7 +51,7 @@ def davis(run: Run, interactions: int = 8, clicks: int = 3, seconds_per_object: 
     result = summarize(done, interactions, seconds_per_object)
     curve = result.pop("seconds"), [100 * value for value in result.pop("J&F")]
     title = f"{source.name}, {clicks} clicks on each object of the worst frame"
-    write_picture(run.out / "accuracy_over_time.png", line_chart({source.name: curve}, title, "seconds", "J&F"))
+    write_picture(run.folder / "accuracy_over_time.png", line_chart({source.name: curve}, title, "seconds", "J&F"))
     rows = [row for record in records for row in record["rows"]]
     paper = published("davis", source.name)
     return finish(run, Summary(title, result, "J&F", rows, failed, paper, {"seconds": curve}))

@@ -14,6 +14,7 @@ from rich.table import Table
 from sam2_jax.evaluation.davis_interactive import Interactions, summarize
 from sam2_jax.evaluation.published import published
 from sam2_jax.media.files import replacing
+from sam2_jax.media.paths import local_path
 from scripts.command import NANO, Dtype, Weights, console
 
 _SECONDS_PER_OBJECT = 30  # of an interaction
@@ -48,6 +49,7 @@ def davis_official(
     session_type = _toolkit()
     import sam2_jax  # loads jax
 
+    out = local_path(out, "--out")
     out.mkdir(parents=True, exist_ok=True)
     predictor = sam2_jax.SAM2VideoPredictor(*sam2_jax.load(weights, image_size, dtype), non_overlap_masks=True)
     state = None

@@ -32,7 +32,7 @@ def images(run: Run, clicks: int = 5, every: int = 1) -> dict[str, Any]:
         which, logits = answer.worst
         place, frame = int(answer.places[which]), int(answer.frames[which])
         mask = masks_of(logits[None], clip.size)[0]
-        draw_worst(run.out / "worst", clip, WorstMask(place, frame, mask, float(answer.ious[which, -1])))
+        draw_worst(run.folder / "worst", clip, WorstMask(place, frame, mask, float(answer.ious[which, -1])))
         facts = facts_of(clip)
         rows = [
             {"video": clip.name, "object": clip.objects[place], "frame": int(frame)}
@@ -47,7 +47,7 @@ def images(run: Run, clicks: int = 5, every: int = 1) -> dict[str, Any]:
     metrics = means(rows)
     counts, title = list(range(1, clicks + 1)), f"{source.name}, clicks on pictures"
     curve = counts, [metrics[_name(click)] for click in counts]
-    write_picture(run.out / "accuracy_over_clicks.png", line_chart({source.name: curve}, title, "clicks", "mIoU"))
+    write_picture(run.folder / "accuracy_over_clicks.png", line_chart({source.name: curve}, title, "clicks", "mIoU"))
     paper = published("images", source.name)
     return finish(run, Summary(title, metrics, _name(clicks), rows, failed, paper, {"clicks": curve}))
 

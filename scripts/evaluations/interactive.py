@@ -47,7 +47,7 @@ def _interactive(mode: str, run: Run, rounds: int, clicks: int, settings: dict) 
         session = ModelSession(model, params, clip)
         play = getattr(interactive, mode)
         result = play(session, clip, threads, rounds=rounds, clicks=clicks, rules=run.counting(), **settings)
-        draw_worst(run.out / "worst", clip, result.worst)
+        draw_worst(run.folder / "worst", clip, result.worst)
         scores = []
         for place, prompted in enumerate(result.prompted):
             by_round = [scores[place] for scores in result.scores]
@@ -78,7 +78,7 @@ def _interactive(mode: str, run: Run, rounds: int, clicks: int, settings: dict) 
         ("time", seconds, "seconds of annotation"),
     ):
         picture = line_chart({name: (x, accuracy)}, title, label, "J&F", band)
-        write_picture(run.out / f"accuracy_over_{file}.png", picture)
+        write_picture(run.folder / f"accuracy_over_{file}.png", picture)
     curves = {"frames clicked on": (counts.tolist(), accuracy), "seconds of annotation": (seconds, accuracy)}
     metrics = {"J&F": metrics.pop("J&F"), "seconds of annotation": seconds[-1], **metrics}
     return finish(run, Summary(title, metrics, "J&F", rows, failed, published(mode, source.name), curves))

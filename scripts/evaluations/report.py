@@ -42,23 +42,23 @@ def report(run: Run, pictures: str | None = None, rounds: int = 8, clicks: int =
     for name, (protocol, arguments) in jobs.items():
         console.print(f"[bold]{name}[/]")
         data = pictures if name == "images" and pictures is not None else run.data
-        own = dataclasses.replace(run, out=run.out / name, data=data, json=False)
+        own = dataclasses.replace(run, out=run.folder / name, data=data, json=False)
         try:
             protocol(own, **arguments)
         except ValueError as error:
             problems.append(f"{name}: {error}")
-        if (own.out / "summary.json").exists():
-            told[name] = json.loads((own.out / "summary.json").read_text())
+        if (own.folder / "summary.json").exists():
+            told[name] = json.loads((own.folder / "summary.json").read_text())
     fast = speed(run.weights, run.image_size, run.dtype or "bfloat16")
     _draw_modes(run, told)
     text = _report(run, told, fast, problems)
-    with replacing(run.out / "report.md") as file:
+    with replacing(run.folder / "report.md") as file:
         file.write(text.encode())
-    with replacing(run.out / "summary.json") as file:
+    with replacing(run.folder / "summary.json") as file:
         file.write(json.dumps({**told, "speed": fast}, indent=2).encode())
     if run.json:
         print(json.dumps({**{name: one["metrics"] for name, one in told.items()}, "speed": fast}, indent=2))
-    console.print(f"everything is in {run.out / 'report.md'}")
+    console.print(f"everything is in {run.folder / 'report.md'}")
     if problems:
         raise ValueError(" ".join(problems))
 
@@ -72,7 +72,7 @@ def _draw_modes(run: Run, told: dict[str, Any]) -> None:
         if modes:
             curves = {name: found[label] for name, found in modes.items()}
             chart = line_chart(curves, "Interactive segmentation", label, "J&F")
-            write_picture(run.out / f"accuracy_over_{file}.png", chart)
+            write_picture(run.folder / f"accuracy_over_{file}.png", chart)
 
 
 def _report(run: Run, told: dict[str, Any], fast: dict[str, Any], problems: list[str]) -> str:
@@ -93,7 +93,7 @@ def _report(run: Run, told: dict[str, Any], fast: dict[str, Any], problems: list
         if metric in fast:
             lines.append(f"| speed | {metric} | {fast[metric]:.2f} ({fast['device']}, {fast['dtype']}) | | |")
     lines += ["", "The paper's numbers are on other data, unless the last column says the data of this report.", ""]
-    for picture in sorted(run.out.glob("*.png")):
+    for picture in sorted(run.folder.glob("*.png")):
         lines += [f"![{picture.stem}]({picture.name})", ""]
     for name, one in told.items():
         lines += [f"## {name}", "", f"{one['title']}; {one['objects']} rows.", ""]
@@ -102,7 +102,7 @@ def _report(run: Run, told: dict[str, Any], fast: dict[str, Any], problems: list
         for column, groups in one["by"].items():
             lines += [f"| {column} | {one['metric']} | rows |", "|---|---|---|"]
             lines += [f"| {value} | {mean:.1f} | {count} |" for value, (mean, count) in groups.items()] + [""]
-        for picture in sorted((run.out / name).glob("*.png")):
+        for picture in sorted((run.folder / name).glob("*.png")):
             lines += [f"![{picture.stem}]({name}/{picture.name})", ""]
         for video, why in one["failed"].items():
             lines += [f"Failed: {video}: {why}", ""]

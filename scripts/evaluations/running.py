@@ -25,6 +25,7 @@ from sam2_jax.evaluation.masklets import Rules
 from sam2_jax.media import write_picture
 from sam2_jax.media.files import replacing
 from sam2_jax.media.overlays import overlay
+from sam2_jax.media.paths import as_path, is_remote, last_written
 from scripts.command import NANO, Dtype, Weights, console
 
 Record = dict[str, Any]
@@ -37,7 +38,7 @@ class RunArguments:
     Attributes:
         data: A folder or file, LAYOUT:PATH?option=value, as for training; or synthetic, the held-out made-up videos.
         weights: nano, which comes along, or a published .pt, a .safetensors file or folder, an Orbax directory.
-        out: The folder for the results. A run that was stopped goes on there.
+        out: The folder for the results, here or in a bucket (gs://). A run that was stopped goes on there.
         image_size: The side that frames are resized to, a multiple of 32; the model's own without it.
         dtype: The type to compute in; the model's own without it.
         rules: Which objects count: sa-v, from their first appearance; davis2017, those of the first frame.
@@ -61,6 +62,15 @@ class RunArguments:
     most_frames: int | None = None
     part: str = "0/1"
     json: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """`out`, here or in a bucket.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        return as_path(self.out)
 
     def counting(self) -> Rules:
         return Rules(self.keep_first_and_last, first_frame_objects=self.rules == "davis2017")
@@ -95,9 +105,9 @@ def run_over_videos(
     Raises:
         ValueError: the folder holds a run of other settings; or no video could be evaluated.
     """
-    folder = run.out / "videos"
+    folder = run.folder / "videos"
     mine = _settings(protocol, settings, run, source.name)
-    _check(run.out, mine)
+    _check(run.folder, mine)
     count = min(len(source), run.most_videos or len(source))
     todo, failed = [], {}
     for index in _part(run.part, count):
@@ -114,7 +124,7 @@ def run_over_videos(
         with console.status("reading the weights"):
             model, params = sam2_jax.load(run.weights, run.image_size, run.dtype)
         folder.mkdir(parents=True, exist_ok=True)
-        with replacing(run.out / "run.json") as file:
+        with replacing(run.folder / "run.json") as file:
             file.write(json.dumps(mine, indent=2).encode())
         for name, sentence in _evaluate_all(todo, folder, run, source, model, params, evaluate):
             if sentence is not None:
@@ -181,10 +191,9 @@ def _settings(protocol: str, settings: dict[str, Any], run: RunArguments, data: 
     from sam2_jax.checkpoints.one_file import find_bundled  # loads jax
 
     weights = find_bundled(run.weights)
-    files = [weights, *weights.rglob("*")] if weights.exists() else []
-    written = max((path.stat().st_mtime_ns for path in files), default=0)
     names = ("image_size", "dtype", "rules", "keep_first_and_last", "most_frames")
-    common = dict(protocol=protocol, data=data, spec=run.data, weights=str(weights.resolve()), written=written)
+    place = weights if is_remote(weights) else weights.resolve()
+    common = dict(protocol=protocol, data=data, spec=run.data, weights=str(place), written=last_written(weights))
     return common | {name: getattr(run, name) for name in names} | settings
 
 

@@ -17,6 +17,7 @@ from rich.table import Table
 from sam2_jax.evaluation.masklets import MaskletScore, Rules, summarize, summarize_seen_and_unseen
 from sam2_jax.evaluation.scoring import find_videos, score_videos
 from sam2_jax.media.files import replacing
+from sam2_jax.media.paths import as_path
 from scripts.command import console
 
 Scores = dict[tuple[str, str], MaskletScore]  # of each (video, object)
@@ -85,7 +86,7 @@ def _row(masklet: MaskletScore) -> dict[str, float]:
 
 
 def _seen_and_unseen(scores: Scores, file: Path) -> dict[str, float]:
-    unseen = set(file.read_text().split())
+    unseen = set(as_path(file).read_text().split())
     known = {video for video, _ in scores} | {f"{video}/{name}" for video, name in scores}
     if unseen - known:
         raise ValueError(f"{file} names {min(unseen - known)}, which has no score; expected VIDEO or VIDEO/OBJECT.")

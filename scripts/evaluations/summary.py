@@ -81,10 +81,10 @@ def finish(run: RunArguments, summary: Summary) -> dict[str, Any]:
         "curves": summary.curves,
         "failed": summary.failed,
     }
-    with replacing(run.out / "summary.json") as file:
+    with replacing(run.folder / "summary.json") as file:
         file.write(json.dumps(told, indent=2).encode())
-    write_rows(run.out / "objects.csv", summary.rows)
-    _draw_sheet(run.out, summary)
+    write_rows(run.folder / "objects.csv", summary.rows)
+    _draw_sheet(run.folder, summary)
     if run.json:
         print(json.dumps(told, indent=2))
     else:

@@ -45,14 +45,14 @@ def vos(
 
     def evaluate(model, params, clip, threads):
         layout = masks or ("objects" if own_files else layout_of(clip))
-        write = None if masks == "none" else MaskWriter(run.out / "masks", clip, layout)
+        write = None if masks == "none" else MaskWriter(run.folder / "masks", clip, layout)
         overlap = layout == "objects"
         if baseline is None:
             session = ModelSession(model, params, clip, hard_prompts=hard, one_pass=True)
             carried = evaluate_vos(session, clip, threads, prompt, overlap, run.counting(), write)
         else:
             carried = score_masks(BASELINES[baseline](clip, overlap), clip, threads, run.counting(), write)
-        draw_worst(run.out / "worst", clip, carried.worst)
+        draw_worst(run.folder / "worst", clip, carried.worst)
         scored = zip(carried.scores, 100 * carried.presence)
         return {"rows": rows_of(clip, [score and summarize([score]) | {"presence": there} for score, there in scored])}
 

@@ -26,6 +26,7 @@ from training_cases import make_clip
 from sam2_jax.checkpoints.names import from_published, published_names, to_published
 from sam2_jax.config import PUBLISHED, change
 from sam2_jax.model import SAM2
+from sam2_jax.target import compiling_for
 from sam2_jax.segmentation import COLOUR_DEVIATION, COLOUR_MEAN
 from sam2_jax.types import Label
 from train.frame import Rematerialise
@@ -106,7 +107,8 @@ def run(model: SAM2, params: dict, file: dict, rematerialise: Rematerialise) -> 
     @jax.jit
     def gradients_and_losses(params, batch, decisions):
         def loss(params):
-            return clip_loss(model, params, batch, decisions, key, USER, LossWeights(), rematerialise)
+            with compiling_for(precision="highest"):
+                return clip_loss(model, params, batch, decisions, key, USER, LossWeights(), rematerialise)
 
         return jax.grad(loss, has_aux=True)(params)
 

@@ -23,6 +23,7 @@ SMALL = SAM2Config(
     memory_dim=16,
     memory_attention_layers=1,
     memory_attention_mlp_dim=64,
+    precision="highest",  # on any device
 )
 
 

@@ -150,7 +150,7 @@ def test_objects_at_once_as_on_accelerators_are_objects_one_by_one(model_and_par
 @pytest.mark.slow
 @pytest.mark.parametrize("case", ["first_frame", "appearing_later", "file_for_each"])
 def test_vos_writes_the_masks_that_the_published_script_does(case):
-    model = SAM2(change(PUBLISHED["sam2.1_hiera_tiny"], image_size=256))
+    model = SAM2(change(PUBLISHED["sam2.1_hiera_tiny"], image_size=256, precision="highest"))
     recorded = Path(__file__).parent / "recorded"
     objects = OBJECTS if case == "appearing_later" else OBJECTS[:2]
     with np.load(recorded / "video_frames.npz") as frames:

@@ -18,7 +18,7 @@ RECORDED = Path(__file__).parent / "recorded"
 
 
 def predictor_of(name: str, image_size: int, dtype: str = "float32") -> SAM2ImagePredictor:
-    model = SAM2(change(PUBLISHED[name], image_size=image_size, dtype=dtype))
+    model = SAM2(change(PUBLISHED[name], image_size=image_size, dtype=dtype, precision="highest"))
     predictor = SAM2ImagePredictor(model, rule_params(model))
     predictor.set_image(picture())
     return predictor

@@ -17,7 +17,7 @@ RECORDED = Path(__file__).parent / "recorded"
 
 def check(name: str, image_size: int, file: str, steps=session, compat: str | None = None, **changes) -> dict:
     """Compares every step with what is recorded; returns both sides, by step."""
-    model = SAM2(change(PUBLISHED[name], image_size=image_size, **changes))
+    model = SAM2(change(PUBLISHED[name], image_size=image_size, precision="highest", **changes))
     predictor = SAM2VideoPredictor(model, rule_params(model), fill_hole_area=0, compat=compat)
     with np.load(RECORDED / "video_frames.npz") as frames:
         state = predictor.init_state(frames["frames"])

@@ -26,8 +26,8 @@ from training_cases import make_clip
 from sam2_jax.checkpoints.names import from_published, published_names, to_published
 from sam2_jax.config import PUBLISHED, change
 from sam2_jax.model import SAM2
-from sam2_jax.target import compiling_for
 from sam2_jax.segmentation import COLOUR_DEVIATION, COLOUR_MEAN
+from sam2_jax.target import compiling_for
 from sam2_jax.types import Label
 from train.frame import Rematerialise
 from train.losses import LossWeights, clip_loss
@@ -107,8 +107,7 @@ def run(model: SAM2, params: dict, file: dict, rematerialise: Rematerialise) -> 
     @jax.jit
     def gradients_and_losses(params, batch, decisions):
         def loss(params):
-            with compiling_for(precision="highest"):
-                return clip_loss(model, params, batch, decisions, key, USER, LossWeights(), rematerialise)
+            return clip_loss(model, params, batch, decisions, key, USER, LossWeights(), rematerialise)
 
         return jax.grad(loss, has_aux=True)(params)
 
@@ -119,8 +118,9 @@ def run(model: SAM2, params: dict, file: dict, rematerialise: Rematerialise) -> 
 
         return rollout(model, params, batch["frames"], batch["masks"], decisions, key, USER, say, rematerialise)[0]
 
-    gradients, losses = gradients_and_losses(params, batch, decisions)
-    answers = look(params, batch, decisions)
+    with compiling_for(precision="highest"):
+        gradients, losses = gradients_and_losses(params, batch, decisions)
+        answers = look(params, batch, decisions)
     return jax.device_get(losses), to_published(model, gradients), jax.device_get(answers)
 
 

@@ -157,8 +157,9 @@ def test_two_processes_have_the_losses_of_one(tmp_path):
 @pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_hosts_as_if_nothing_had_been(tmp_path):
     """From two hosts to one and back, always with two devices in all."""
-    steps, moved = ["steps=20"], tmp_path / "moved"
-    finish(start(tmp_path / "undisturbed", "videos", steps, devices=2))
+    last, moved = 40, tmp_path / "moved"
+    steps = [f"steps={last}"]
+    finish(start(tmp_path / "undisturbed", "pictures", steps, devices=2))
 
     def go_on(*processes: subprocess.Popen) -> int:
         """Until another step is done; returns the last one."""
@@ -167,15 +168,17 @@ def test_a_run_goes_on_with_another_number_of_hosts_as_if_nothing_had_been(tmp_p
         assert all("the same command goes on from there" in finish(process, code=75) for process in processes)
         return steps_of(moved)[-1]
 
-    first = go_on(*start_hosts(moved, "videos", steps))
-    second = go_on(start(moved, "videos", steps, devices=2))
-    for process in start_hosts(moved, "videos", steps):
-        assert f"going on from step {second} of 20" in finish(process)
-    assert bits(moved, 20) == bits(tmp_path / "undisturbed", 20)
+    first = go_on(*start_hosts(moved, "pictures", steps))
+    second = go_on(start(moved, "pictures", steps, devices=2))
+    for process in start_hosts(moved, "pictures", steps, arguments=["--profile", "1:2"]):
+        assert f"going on from step {second} of {last}" in finish(process)
+    assert bits(moved, last) == bits(tmp_path / "undisturbed", last)
     assert losses(moved) == losses(tmp_path / "undisturbed")
+    traces = moved.glob(f"profile/plugins/profile/step_{second + 1}/*.xplane.pb")
+    assert {file.name.partition(".")[0] for file in traces} == {"process_000", "process_001"}
     # Each host is seen where there are several.
     seen = [len({"hosts/data_share/000", "hosts/data_share/001"} & record.keys()) for record in records(moved)]
-    assert seen == [2] * first + [0] * (second - first) + [2] * (20 - second)
+    assert seen == [2] * first + [0] * (second - first) + [2] * (last - second)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@
 In: an exception. Out: an exit code, and a sentence for what people can mend, or a traceback for a bug.
 """
 
+import re
 import traceback
 
 from rich.text import Text
@@ -22,23 +23,21 @@ class NonFiniteLoss(ArithmeticError):  # noqa: N818 (it says what is not finite)
     """The loss or its gradient is no number any more; the sentence says where the batch is written down."""
 
 
-_CODES = {
-    Preempted: ASKED_TO_END,
-    NonFiniteLoss: NOT_FINITE,
-    ValueError: BAD_INPUT,
-    OSError: BAD_INPUT,
-    KeyboardInterrupt: INTERRUPTED,
-}
 EXPECTED = Preempted, NonFiniteLoss, ValueError, OSError
+# What fails on a device, or between two, is a ValueError of the compiled function, and begins with one of these.
+_OF_DEVICES = re.compile(
+    "(ABORTED|CANCELLED|DATA_LOSS|DEADLINE_EXCEEDED|FAILED_PRECONDITION|INTERNAL|INVALID_ARGUMENT|RESOURCE_EXHAUSTED|"
+    "UNAVAILABLE|UNIMPLEMENTED|UNKNOWN): "
+)
 
 
 def ending(error: BaseException) -> tuple[int, str]:
     """The exit code of a run that an exception ends, and what it says."""
-    code = next((code for kind, code in _CODES.items() if isinstance(error, kind)), BUG)
     if isinstance(error, Preempted):
-        return code, str(error)
-    if isinstance(error, EXPECTED):
-        return code, f"error: {error}"
+        return ASKED_TO_END, str(error)
+    if isinstance(error, EXPECTED) and not _OF_DEVICES.match(str(error)):
+        return NOT_FINITE if isinstance(error, NonFiniteLoss) else BAD_INPUT, f"error: {error}"
+    code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else BUG
     return code, "".join(traceback.format_exception(error)).rstrip()
 
 

@@ -7,6 +7,7 @@ In: what a file of ``configs/`` says. Out: a frozen dataclass; `check` raises fo
 import dataclasses
 import json
 import shutil
+import uuid
 from pathlib import Path
 
 import jax
@@ -122,12 +123,14 @@ def _check_batch_size(name: str, clips: int, microbatches: int, mesh: Mesh) -> N
 
 
 def check_space(workdir: Path, checkpoint_bytes: int, config: CheckpointConfig) -> None:
-    """Finds that the disk will be full before the checkpoints that are kept at a time are all on it; a bucket never is.
+    """Finds at once that the checkpoints that are kept at a time cannot all be written.
 
     Raises:
-        OSError: there is less space than they take, less what they take already.
+        OSError: there is less space on the disk than they take, less what they take already; or the bucket, which has
+            room for all, cannot be written to.
     """
     if is_remote(workdir):
+        _check_bucket(workdir)
         return
     needed = checkpoint_bytes * (config.keep_last + 1)
     taken = sum(file.stat().st_size for file in (workdir / "checkpoints").rglob("*") if file.is_file())
@@ -137,6 +140,16 @@ def check_space(workdir: Path, checkpoint_bytes: int, config: CheckpointConfig) 
             f"{workdir} has {free / 1e9:.1f} GB free; expected at least {(needed - taken) / 1e9:.1f} GB more for "
             f"{config.keep_last + 1} checkpoints of {checkpoint_bytes / 1e9:.2f} GB."
         )
+
+
+def _check_bucket(workdir: Path) -> None:
+    trial = workdir / f"trial_{uuid.uuid4().hex}"
+    try:
+        trial.write_bytes(b"")
+        trial.unlink()
+    except Exception as error:  # what the file system's client raises: there is no such bucket, or no permission
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise OSError(f"{workdir} cannot be written to ({reason}); expected a bucket of yours.") from error
 
 
 def write_config(config: TrainConfig, workdir: Path) -> None:

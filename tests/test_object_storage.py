@@ -43,7 +43,7 @@ from scripts.evaluations.compare import compare
 from scripts.evaluations.running import RunArguments
 from scripts.evaluations.vos import vos
 from train.__main__ import main
-from train.initial import initial_params
+from train.initialization import initial_params
 
 STEPS = 8
 COMPILED = jax.config.jax_compilation_cache_dir  # of all tests; otherwise a run would compile anew for each bucket

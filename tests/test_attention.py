@@ -107,7 +107,9 @@ def test_lengths_are_a_mask_of_what_is_behind_them(implementation):
     valid = jnp.arange(keys.shape[1]) < lengths[:, None]
     with compiling_for(TARGETS[implementation]):
         ours = attention(queries, keys, values, lengths=lengths, implementation=implementation)
-    np.testing.assert_allclose(ours, attention(queries, keys, values, valid, implementation="xla"), rtol=1e-4)
+    np.testing.assert_allclose(
+        ours, attention(queries, keys, values, valid, implementation="xla"), rtol=1e-5, atol=2e-5
+    )
 
 
 def test_float32_products_are_as_exact_as_asked_for_in_kernels_too():
@@ -124,7 +126,9 @@ def test_float32_products_are_as_exact_as_asked_for_in_kernels_too():
         for function in (None, jax.grad):
             exact, every = products(implementation, "highest", function)
             assert exact == every > 0
-    assert products("flash", "high")[0] > 0  # kernels have nothing between
+    for function in (None, jax.grad):  # kernels have nothing between
+        exact, every = products("flash", "high", function)
+        assert exact == every > 0
 
 
 def test_a_config_says_how_exact_its_programs_are():

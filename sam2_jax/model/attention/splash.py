@@ -4,6 +4,8 @@
 In: queries, keys and values (B, N, heads, D), and which keys are valid. Out: (B, N, heads, Dv), and gradients.
 """
 
+from collections.abc import Callable
+
 import einops
 import jax
 import jax.numpy as jnp
@@ -50,15 +52,28 @@ def _on_one_device(queries, keys, values, valid):
         return kernel(queries, keys, values, segment_ids=numbers)
 
     heads_first = (einops.rearrange(x, "b n h d -> b h n d") for x in (queries, keys, values))
-    with jax.default_matmul_precision(_precision(queries)):
-        out = jax.vmap(one_row)(*heads_first, valid)
+    out = _with_precision_of_kernels(jax.vmap(one_row), queries.dtype)(*heads_first, valid)
     return einops.rearrange(out, "b h n d -> b n h d")[:, :length].astype(values.dtype)
 
 
-def _precision(x: jax.Array) -> str:
-    """Kernels have one bfloat16 pass or all that float32 takes, and nothing between them."""
+def _with_precision_of_kernels(function: Callable, dtype: jnp.dtype) -> Callable:
+    """The function, traced forward and backward with a precision that kernels have: they have none between the ends."""
     fast = jax.config.jax_default_matmul_precision in (None, "default", "fastest", "bfloat16")
-    return "default" if fast or x.dtype != jnp.float32 else "highest"
+    precision = "default" if fast or dtype != jnp.float32 else "highest"
+
+    def with_precision(function: Callable) -> Callable:
+        def call(*args):
+            with jax.default_matmul_precision(precision):
+                return function(*args)
+
+        return call
+
+    differentiable = jax.custom_vjp(with_precision(function))
+    # The backward pass is traced later, when the caller's precision is in force again.
+    differentiable.defvjp(
+        with_precision(lambda *args: jax.vjp(function, *args)), with_precision(lambda pullback, g: pullback(g))
+    )
+    return differentiable
 
 
 def _block(x: jax.Array) -> int:

@@ -9,7 +9,6 @@ program can be traced for devices that are not here (`compiling_for`).
 import contextlib
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -107,9 +106,11 @@ def _where(arguments: tuple) -> tuple[Target | None, AbstractMesh | None]:
 
 
 def _first_leaves(arguments: tuple) -> Iterator[Any]:
-    """One array of each argument: those of one tree are together, and a tree of parameters has hundreds."""
+    """One array of each argument: those of one tree are together."""
     for argument in arguments:
-        yield from itertools.islice(jax.tree.leaves(argument), 1)
+        while isinstance(argument, dict) and argument:  # a tree of parameters has hundreds of leaves
+            argument = next(iter(argument.values()))
+        yield from jax.tree.leaves(argument)[:1]
 
 
 def _mesh_of(leaf: Any) -> AbstractMesh | None:

@@ -193,7 +193,9 @@ def _usable(source: Source, config: EvaluationConfig) -> Iterator[tuple[int, lis
             yield index, frames, objects
 
 
-def _read(source: Source, index: int, frames: list[int], objects: list[int], config: EvaluationConfig, size: int):
+def _read(
+    source: Source, index: int, frames: list[int], objects: list[int], config: EvaluationConfig, size: int
+) -> _Clip:
     """The clip; an object that is too small to be seen at the model's size does not count."""
     masks = np.zeros((len(frames), config.objects, size, size), bool)
     for frame, at_full_size in enumerate(source.masks(index, frames, objects)):

@@ -94,7 +94,7 @@ class HeldOut:
         self._rounds = -(-len(chosen) // mesh.size)
         local = batch_sharding(mesh).addressable_devices_indices_map((mesh.size,)).values()
         rows = sorted({index.start or 0 for (index,) in local})
-        numbers = [start * mesh.size + row for start in range(self._rounds) for row in rows]
+        numbers = [turn * mesh.size + row for turn in range(self._rounds) for row in rows]
         self._clips = {n: _read(source, *chosen[n], config, size) for n in numbers if n < len(chosen)}
         frames = np.zeros((config.frames, size, size, 3), np.uint8)
         masks = np.zeros((config.frames, config.objects, size, size), bool)

@@ -94,7 +94,7 @@ class HeldOut:
         self._rounds = -(-len(chosen) // mesh.size)
         local = batch_sharding(mesh).addressable_devices_indices_map((mesh.size,)).values()
         rows = sorted({index.start or 0 for (index,) in local})
-        numbers = [start * mesh.size + row for start in range(self._rounds) for row in rows]
+        numbers = [turn * mesh.size + row for turn in range(self._rounds) for row in rows]
         self._clips = {n: _read(source, *chosen[n], config, size) for n in numbers if n < len(chosen)}
         frames = np.zeros((config.frames, size, size, 3), np.uint8)
         masks = np.zeros((config.frames, config.objects, size, size), bool)
@@ -193,7 +193,9 @@ def _usable(source: Source, config: EvaluationConfig) -> Iterator[tuple[int, lis
             yield index, frames, objects
 
 
-def _read(source: Source, index: int, frames: list[int], objects: list[int], config: EvaluationConfig, size: int):
+def _read(
+    source: Source, index: int, frames: list[int], objects: list[int], config: EvaluationConfig, size: int
+) -> _Clip:
     """The clip; an object that is too small to be seen at the model's size does not count."""
     masks = np.zeros((len(frames), config.objects, size, size), bool)
     for frame, at_full_size in enumerate(source.masks(index, frames, objects)):

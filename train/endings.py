@@ -43,6 +43,6 @@ def ending(error: BaseException) -> tuple[int, str]:
 
 def say(text: str) -> None:
     """Writes to standard error, as it is."""
-    said = Text(text)
-    said.highlight_regex(r"^error:", "bold red")
-    console.print(said, soft_wrap=True)
+    message = Text(text)
+    message.highlight_regex(r"^error:", "bold red")
+    console.print(message, soft_wrap=True)

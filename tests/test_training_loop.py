@@ -170,11 +170,13 @@ def test_a_run_goes_on_with_another_number_of_hosts_as_if_nothing_had_been(tmp_p
 
     first = go_on(*start_hosts(moved, "pictures", steps))
     second = go_on(start(moved, "pictures", steps, devices=2))
-    for process in start_hosts(moved, "pictures", steps, arguments=["--profile", "1:2"]):
+    for process in start_hosts(
+        moved, "pictures", steps, arguments=["--profile", "2:2"]
+    ):  # behind the step that compiles
         assert f"going on from step {second} of {last}" in finish(process)
     assert bits(moved, last) == bits(tmp_path / "undisturbed", last)
     assert losses(moved) == losses(tmp_path / "undisturbed")
-    traces = moved.glob(f"profile/plugins/profile/step_{second + 1}/*.xplane.pb")
+    traces = moved.glob(f"profile/plugins/profile/step_{second + 2}/*.xplane.pb")
     assert {file.name.partition(".")[0] for file in traces} == {"process_000", "process_001"}
     # Each host is seen where there are several.
     seen = [len({"hosts/data_share/000", "hosts/data_share/001"} & record.keys()) for record in records(moved)]

@@ -23,10 +23,10 @@ import numpy as np
 import pytest
 from bucket import BUCKET, emulator
 from etils import epath
+from run_cases import ROOT, bits, finish, losses, start
 from small import small_model
 from tensorboardX.proto.event_pb2 import Event
 from test_evaluate_command import World
-from test_training_loop import ROOT, bits, finish, losses, start
 
 import sam2_jax
 from data.prepared.builders import PreparedVideos

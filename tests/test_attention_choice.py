@@ -153,11 +153,12 @@ def test_a_kernel_that_the_device_has_not_is_refused_at_construction(wanted, pla
         thin_model("tiny", attention=wanted)
 
 
-@pytest.mark.parametrize("target", TARGETS[:3], ids=str)
+@pytest.mark.parametrize("target", [pytest.param(TARGETS[0], marks=pytest.mark.slow), *TARGETS[1:3]], ids=str)
 def test_a_video_at_full_size_is_traced_for_gpus(target, stand_in_for_a_gpu):
     check_program("segment_video", target, "bfloat16", stand_in_for_a_gpu)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["carry", "train_step"])
 def test_evaluation_and_training_at_full_size_are_traced_for_gpus(name, stand_in_for_a_gpu):
     check_program(name, Target("gpu", 9.0), "bfloat16", stand_in_for_a_gpu)

@@ -227,10 +227,10 @@ def test_nothing_compiles_after_the_first_frames(model_and_params):
     round_of_everything(0)
     round_of_everything(3)
     functions = (encode_frames, predict_with_memory, track_frame)
-    compiled = [function._cache_size() for function in functions]
+    compiled = [function.jitted._cache_size() for function in functions]
     for start in (6, 9, 12):
         round_of_everything(start)
-    assert [function._cache_size() for function in functions] == compiled
+    assert [function.jitted._cache_size() for function in functions] == compiled
 
 
 def test_objects_come_and_go_without_harm_to_the_others(model_and_params):

@@ -99,6 +99,7 @@ def read_metrics(workdir) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.slow
 def test_a_killed_run_in_a_bucket_ends_as_an_undisturbed_one_on_a_disk(undisturbed, place):
     process = start(place)
     until_saved(place, 2, process)
@@ -191,7 +192,7 @@ def test_metrics_and_events_are_whole_after_a_start_that_was_killed(place):
 def test_a_run_in_a_bucket_keeps_its_compiled_programs_there(place):
     code = """
 import sys, jax, jax.numpy as jnp, train.__main__ as trainer
-def compile_something(config, workdir):
+def compile_something(config, workdir, profiled):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
     jax.jit(lambda x: jnp.tanh(x @ x).sum())(jnp.ones((64, 64))).block_until_ready()
 trainer.train = compile_something

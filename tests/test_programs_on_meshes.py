@@ -83,7 +83,12 @@ EIGHT_CPUS = dict(
 
 
 @pytest.mark.parametrize(
-    ("name", "attention"), [("segment_video", "xla"), ("segment_video", "auto"), ("segment_image", "xla")]
+    ("name", "attention"),
+    [
+        ("segment_video", "xla"),
+        pytest.param("segment_video", "auto", marks=pytest.mark.slow),
+        ("segment_image", "xla"),
+    ],
 )
 def test_videos_and_images_on_a_mesh_exchange_nothing(name, attention):
     found = answer(ON_EIGHT_CPUS, name, attention, **EIGHT_CPUS)

@@ -96,23 +96,23 @@ def test_one_prompt_more_or_less_compiles_nothing(predictor):
     box = np.array([10, 10, 40, 40])
     predictor.predict(CLICKS[:1], LABELS[:1])
     predictor.predict(box=np.tile(box, (3, 1)))
-    compiled = decode_image._cache_size()
+    compiled = decode_image.jitted._cache_size()
     for count in (1, 2, 3):
         predictor.predict(CLICKS[:count], LABELS[:count])
     predictor.predict(CLICKS[:1], LABELS[:1], box=box)
     predictor.predict(box=box)
     predictor.predict(box=np.tile(box, (4, 1)))
-    assert decode_image._cache_size() == compiled
+    assert decode_image.jitted._cache_size() == compiled
 
 
 def test_pictures_of_other_sizes_compile_nothing(predictor):
     predictor.set_image(np.zeros((64, 64, 3), np.uint8))
     predictor.predict(CLICKS[:1], LABELS[:1])
-    compiled = encode_frames._cache_size(), decode_image._cache_size()
+    compiled = encode_frames.jitted._cache_size(), decode_image._cache_size()
     for height, width in ((33, 100), (200, 61), (1000, 700)):
         predictor.set_image(np.zeros((height, width, 3), np.uint8))
         assert predictor.predict(CLICKS[:1], LABELS[:1])[0].shape == (3, height, width)
-    assert (encode_frames._cache_size(), decode_image._cache_size()) == compiled
+    assert (encode_frames.jitted._cache_size(), decode_image._cache_size()) == compiled
 
 
 def test_buckets_are_powers_of_two():

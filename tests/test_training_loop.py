@@ -55,6 +55,7 @@ def test_a_run_that_was_asked_to_end_and_killed_ends_as_if_nothing_had_been(whol
     assert losses(tmp_path) == losses(whole)
 
 
+@pytest.mark.slow
 def test_a_run_whose_steps_are_traced_is_the_same(whole, tmp_path):
     finish(start(tmp_path, arguments=["--profile", "2:2"]))
     folder = tmp_path / "profile/plugins/profile/step_2"

@@ -220,10 +220,10 @@ def test_nothing_compiles_anew_within_a_bucket():
 
     functions = (encode_frames, predict_first, predict_with_memory, take_masks, remember, track_frame)
     everything(0)
-    compiled = [function._cache_size() for function in functions]
+    compiled = [function.jitted._cache_size() for function in functions]
     everything(1)
     everything(3)
-    assert [function._cache_size() for function in functions] == compiled
+    assert [function.jitted._cache_size() for function in functions] == compiled
 
 
 def test_paths_of_every_kind_open_a_session(predictor, tmp_path):

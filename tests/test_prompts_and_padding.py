@@ -108,11 +108,11 @@ def test_one_prompt_more_or_less_compiles_nothing(predictor):
 def test_pictures_of_other_sizes_compile_nothing(predictor):
     predictor.set_image(np.zeros((64, 64, 3), np.uint8))
     predictor.predict(CLICKS[:1], LABELS[:1])
-    compiled = encode_frames.jitted._cache_size(), decode_image._cache_size()
+    compiled = encode_frames.jitted._cache_size(), decode_image.jitted._cache_size()
     for height, width in ((33, 100), (200, 61), (1000, 700)):
         predictor.set_image(np.zeros((height, width, 3), np.uint8))
         assert predictor.predict(CLICKS[:1], LABELS[:1])[0].shape == (3, height, width)
-    assert (encode_frames.jitted._cache_size(), decode_image._cache_size()) == compiled
+    assert (encode_frames.jitted._cache_size(), decode_image.jitted._cache_size()) == compiled
 
 
 def test_buckets_are_powers_of_two():

@@ -79,6 +79,10 @@ class compiled:  # noqa: N801, it is a decorator
         with _compiling_for_arrays_of(model, args, kwargs):
             return self.jitted(model, *args, **kwargs)
 
+    def lower(self, model: Any, *args: Any, **kwargs: Any) -> jax.stages.Lowered:
+        """As of `jax.jit`."""
+        return self.trace(model, *args, **kwargs).lower()
+
     def trace(self, model: Any, *args: Any, **kwargs: Any) -> jax.stages.Traced:
         """As of `jax.jit`; shapes with shardings say where their arrays would be."""
         with _compiling_for_arrays_of(model, args, kwargs):

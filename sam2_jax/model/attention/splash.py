@@ -45,21 +45,24 @@ def _on_one_device(queries, keys, values, valid):
     keys, values, valid = (_padded(x, key_block) for x in (keys, values, valid))
     largest = _BACKWARD_BLOCK_BYTES // queries.dtype.itemsize
     kernel = _kernel(query_block, key_block, min(query_block, largest), min(key_block, largest))
-    attended = jnp.full(queries.shape[1], _ATTENDED)
 
     def one_row(queries, keys, values, valid):
+        attended = jnp.full(queries.shape[1], _ATTENDED)
         numbers = splash.SegmentIds(q=attended, kv=jnp.where(valid, _ATTENDED, _PADDING))
         return kernel(queries, keys, values, segment_ids=numbers)
 
     heads_first = (einops.rearrange(x, "b n h d -> b h n d") for x in (queries, keys, values))
-    out = _with_precision_of_kernels(jax.vmap(one_row), queries.dtype)(*heads_first, valid)
+    rows = jax.vmap(one_row)
+    # Kernels have a float32 product's lowest precision and its highest, and nothing between them.
+    fast = jax.config.jax_default_matmul_precision in (None, "default", "fastest", "bfloat16")
+    if not fast:
+        rows = _with_precision(rows, "highest" if queries.dtype == jnp.float32 else "default")
+    out = rows(*heads_first, valid)
     return einops.rearrange(out, "b h n d -> b n h d")[:, :length].astype(values.dtype)
 
 
-def _with_precision_of_kernels(function: Callable, dtype: jnp.dtype) -> Callable:
-    """The function, traced forward and backward with a precision that kernels have: they have none between the ends."""
-    fast = jax.config.jax_default_matmul_precision in (None, "default", "fastest", "bfloat16")
-    precision = "default" if fast or dtype != jnp.float32 else "highest"
+def _with_precision(function: Callable, precision: str) -> Callable:
+    """The function, traced with a precision forward and backward; it must close over no arrays."""
 
     def with_precision(function: Callable) -> Callable:
         def call(*args):

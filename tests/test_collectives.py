@@ -21,6 +21,7 @@ ENTRY %main (part.2: bf16[8,64], total.2: f32[]) -> f32[] {
   %sum.2 = f32[] all-reduce(%total.2), channel_id=10, replica_groups=[4,2]<=[2,2,2]T(1,0,2), to_apply=%add
   %axis.2 = f32[] all-reduce(%total.2), replica_groups=mesh['data'=2,'fsdp'=2] {'data'}, to_apply=%add
   %axes.2 = f32[] all-reduce(%total.2), channel_id=1, replica_groups=mesh['a'=1,'b'=4] {'a','b'}, to_apply=%add
+  %other.2 = f32[] all-reduce(%total.2), channel_id=15, replica_groups=mesh['a'=1,'b'=2,'c'=2], device_ids=([2,2]T(1,0)) {'b'}, to_apply=%add
   %every.2 = f32[] all-reduce(%total.2), replica_groups={}, to_apply=%add
   %more.2 = (f32[4]{0}, f32[16]{0}) all-gather-start(%a), channel_id=11, replica_groups=[1,4]<=[4], dimensions={0}
   %next.2 = (s8[4]{0}, s8[4]{0}, u32[]{:S(2)}, u32[]{:S(2)}) collective-permute-start(%c), channel_id=12, source_target_pairs={{0,1},{1,0}}
@@ -38,6 +39,7 @@ def test_each_collective_has_its_shapes_and_its_groups_once():
         Collective("all-reduce", ("f32[]",), ((0, 1), (4, 5), (2, 3), (6, 7))),
         Collective("all-reduce", ("f32[]",), ((0, 2), (1, 3))),
         Collective("all-reduce", ("f32[]",), ((0, 1, 2, 3),)),
+        Collective("all-reduce", ("f32[]",), ((0, 1), (2, 3))),
         Collective("all-reduce", ("f32[]",), ()),
         Collective("all-gather", ("f32[16]",), ((0, 1, 2, 3),)),
         Collective("collective-permute", ("s8[4]",), ((0, 1), (1, 0))),

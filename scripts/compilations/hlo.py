@@ -8,6 +8,7 @@ every `Collective`, with its shapes and the devices it connects.
 import dataclasses
 import math
 import re
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -24,8 +25,11 @@ _COLLECTIVE = re.compile(
 _GROUPS = re.compile(
     r"(?:replica_groups|source_target_pairs)=(\{\}|\{\{[\d,{}]*\}\}|\[[\d,]+\]<=\[[\d,]+\](?:T\([\d,]+\))?)"
 )
-# The axes of a mesh with their sizes, and those that the collective goes along.
-_ALONG_AXES = re.compile(r"replica_groups=mesh\[('\w+'=\d+(?:,'\w+'=\d+)*)\] \{((?:'\w+',?)*)\}")
+# The axes of a mesh with their sizes, its devices if they are not in order, and the axes the collective goes along.
+_ALONG_AXES = re.compile(
+    r"replica_groups=mesh\[('\w+'=\d+(?:,'\w+'=\d+)*)\](?:, device_ids=\(\[([\d,]+)\](?:T\(([\d,]+)\))?\))?"
+    r" \{((?:'\w+',?)*)\}"
+)
 _ITEM_BYTES = {"pred": 1, "s8": 1, "u8": 1, "bf16": 2, "f16": 2, "s16": 2, "u16": 2, "s32": 4, "u32": 4, "f32": 4}
 
 
@@ -155,22 +159,38 @@ def _collective(one: Instruction) -> Collective | None:
 
 def _groups(one: Instruction) -> tuple[tuple[int, ...], ...]:
     """``{{0,1},{2,3}}``; ``[2,2]<=[2,2]T(1,0)``, numbers counted up in one shape, transposed, cut into groups; or
-    ``mesh['data'=2,'fsdp'=2] {'fsdp'}``.
+    ``mesh['data'=2,'fsdp'=2] {'fsdp'}``, with ``device_ids=([2,2]T(1,0))`` before the braces where the numbers of the
+    mesh's devices are counted up in a shape and transposed, too.
     """
     if match := _ALONG_AXES.search(one.rest):
-        mesh = {name: int(size) for name, size in re.findall(r"'(\w+)'=(\d+)", match[1])}
-        along = re.findall(r"\w+", match[2])
-        order = [axis for axis, name in enumerate(mesh) if name not in along] + [
-            list(mesh).index(name) for name in along
-        ]
-        numbers = np.arange(math.prod(mesh.values())).reshape(tuple(mesh.values())).transpose(order)
-        return tuple(tuple(group) for group in numbers.reshape(-1, math.prod(mesh[name] for name in along)).tolist())
+        axes, counted, transposed, along = match.groups()
+        mesh = {name: int(size) for name, size in re.findall(r"'(\w+)'=(\d+)", axes)}
+        along = re.findall(r"\w+", along)
+        order = [axis for axis, name in enumerate(mesh) if name not in along]
+        order += [list(mesh).index(name) for name in along]
+        numbers = _counted(_integers(counted) or mesh.values(), _integers(transposed))
+        numbers = numbers.reshape(tuple(mesh.values())).transpose(order)
+        return _as_tuples(numbers.reshape(-1, math.prod(mesh[name] for name in along)))
     match = _GROUPS.search(one.rest)
     if match is None:
         raise ValueError(f"The {one.operation} {one.name} has no groups in a form that is known: {one.rest[:200]}")
-    lists = [[int(number) for number in numbers.split(",")] for numbers in re.findall(r"\d[\d,]*", match[1])]
+    lists = [_integers(numbers) for numbers in re.findall(r"\d[\d,]*", match[1])]
     if match[1].startswith("{"):
-        return tuple(tuple(numbers) for numbers in lists)
-    shape, counted, order = lists if len(lists) == 3 else (*lists, range(len(lists[1])))
-    numbers = np.arange(math.prod(counted)).reshape(counted).transpose(order)
-    return tuple(tuple(group) for group in numbers.reshape(shape).tolist())
+        return _as_tuples(lists)
+    shape, counted, *order = lists
+    return _as_tuples(_counted(counted, *order).reshape(shape))
+
+
+def _integers(text: str | None) -> list[int]:
+    return [int(number) for number in text.split(",")] if text else []
+
+
+def _counted(shape: Iterable[int], order: list[int] | None = None) -> np.ndarray:
+    """Numbers counted up in a shape, and transposed."""
+    shape = tuple(shape)
+    numbers = np.arange(math.prod(shape)).reshape(shape)
+    return numbers.transpose(order) if order else numbers
+
+
+def _as_tuples(groups: Iterable[Iterable[int]]) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(int(number) for number in group) for group in groups)

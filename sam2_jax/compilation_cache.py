@@ -24,7 +24,8 @@ def use_compilation_cache(folder: Path | None = None) -> None:
         home = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
         chosen = str(folder or home / "sam2_jax" / "compiled")
         jax.config.update("jax_compilation_cache_dir", chosen)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        # A small program, of which there are hundreds, is read from a disk sooner than compiled, but not from a bucket.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2 if is_remote(as_path(chosen)) else 0)
     if is_remote(as_path(chosen)):
         # XLA's own caches, of a GPU's kernels, are written by XLA itself, which knows disks alone.
         jax.config.update("jax_persistent_cache_enable_xla_caches", "none")

@@ -141,7 +141,8 @@ def test_a_config_says_how_exact_its_programs_are():
     frames = jax.ShapeDtypeStruct((1, 64, 64, 3), jnp.uint8)
 
     def fast_products(precision):
-        model = SAM2(change(SMALL, precision=precision))
+        # A model of its own: what is traced with small blocks would serve the next test in this process, too.
+        model = SAM2(change(SMALL, name="with_small_blocks", precision=precision))
         text = encode_frames.trace(model, abstract_params(model), frames).lower().as_text()
         return len(re.findall(r"dot_general.*precision = \[DEFAULT, DEFAULT\]", text))
 

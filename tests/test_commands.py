@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command works as its help says, and answers bad input with one sentence and exit code 2."""
 
+import importlib.util
+import io
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +26,21 @@ from scripts.draw_curves import draw_curves
 ROOT = Path(__file__).parents[1]
 
 
-def run(*arguments, **environment) -> subprocess.CompletedProcess:
+def run_process(*arguments, **environment) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment)
+
+
+def run(module, *arguments) -> subprocess.CompletedProcess:
+    """As in a process of its own, in this one, where most is traced and compiled already."""
+    out, err, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", [module, *map(str, arguments)])
+        try:
+            runpy.run_path(importlib.util.find_spec(module).origin, run_name="__main__")
+        except SystemExit as ended:
+            code = ended.code
+    return subprocess.CompletedProcess(sys.argv, code or 0, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +62,7 @@ def picture(tmp_path):
     ["demo", "segment_image", "segment_video", "convert_weights", "benchmark", "prepare_dataset", "inspect_data"],
 )
 def test_every_command_has_help(name):
-    answer = run(f"scripts.{name}", "--help")
+    answer = run_process(f"scripts.{name}", "--help")
     assert answer.returncode == 0 and f"python -m scripts.{name}" in answer.stdout
 
 
@@ -66,7 +82,7 @@ def test_a_broken_pipe_that_is_not_the_readers_is_an_error():
 
 
 def test_the_demo_needs_nothing(tmp_path):
-    answer = run("scripts.demo", "--out", tmp_path / "demo")
+    answer = run_process("scripts.demo", "--out", tmp_path / "demo")
     assert answer.returncode == 0, answer.stderr
     assert re.fullmatch(r"J&F +[\d.]+  tracked from one click\nJ&F +[\d.]+  its first mask.*\n", answer.stdout)
     assert open_video(tmp_path / "demo/overlay.mp4").length == 24
@@ -174,17 +190,17 @@ def test_convert_weights_goes_there_and_back(tmp_path, weights):
 
 def test_compiled_programs_are_kept_where_the_user_says_or_not_at_all(picture, weights, tmp_path):
     arguments = ("scripts.segment_image", picture, "--point", "30,20", "--weights", weights, "--out")
-    # JAX keeps only what took a second to compile, which depends on the machine.
+    # JAX itself keeps only what took a second to compile, which depends on the machine.
     here = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
-    run(*arguments, tmp_path / "a", **here)
+    run_process(*arguments, tmp_path / "a", **here)
     kept = {path.name for path in (tmp_path / "cache").iterdir()}
     assert any("encode_frames" in name for name in kept)
-    run(*arguments, tmp_path / "b", **here)
+    run_process(*arguments, tmp_path / "b", **here)
     assert {name for name in {path.name for path in (tmp_path / "cache").iterdir()} if name.endswith("-cache")} == {
         name for name in kept if name.endswith("-cache")
     }
     off = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "off"), "JAX_ENABLE_COMPILATION_CACHE": "false"}
-    assert run(*arguments, tmp_path / "c", **off).returncode == 0
+    assert run_process(*arguments, tmp_path / "c", **off).returncode == 0
     assert not (tmp_path / "off").exists() or not any((tmp_path / "off").iterdir())
 
 
@@ -234,7 +250,9 @@ def test_a_bad_object_gets_one_sentence(text, sentence, video, weights, tmp_path
 @pytest.mark.slow
 def test_benchmark_measures_with_and_without_the_pytorch_package():
     small = ("--model", "sam2.1_hiera_tiny", "--image-size", "128", "--runs", "1", "--json")
-    answer = run("scripts.benchmark", "image", *small, "--start", "--against-torch", "--torch-python", sys.executable)
+    answer = run_process(
+        "scripts.benchmark", "image", *small, "--start", "--against-torch", "--torch-python", sys.executable
+    )
     (row,) = json.loads(answer.stdout)
     assert row["encode"] > 0 and row["new process, compiled before"] > 0
     assert "encode torch" in row or "Without PyTorch's times" in answer.stderr

@@ -70,7 +70,7 @@ def check(name: str, image_size: int) -> None:
             assert (mine & other).sum() >= 0.999 * (mine | other).sum(), key
 
 
-@pytest.mark.parametrize("image_size", [256, 512])
+@pytest.mark.parametrize("image_size", [256, pytest.param(512, marks=pytest.mark.slow)])
 def test_tiny_gives_the_published_answers_at_small_sizes(image_size):
     check("sam2.1_hiera_tiny", image_size)
 

@@ -15,8 +15,6 @@ from flax import traverse_util
 import sam2_jax
 
 ROOT = Path(__file__).parents[1]
-# Programs this small are quicker to run unoptimised than to optimise.
-QUICK = "--xla_backend_optimization_level=0"
 STEPS = 5
 NO_REMATERIALISATION = [f"--set=rematerialise.{part}=false" for part in ("encoder", "memory", "decoder")]
 
@@ -24,7 +22,7 @@ NO_REMATERIALISATION = [f"--set=rematerialise.{part}=false" for part in ("encode
 def start(workdir, kind="pictures", sets=(), devices=1, arguments=(), config="tiny_run") -> subprocess.Popen:
     command = [sys.executable, "-m", "train", f"tests/{config}.py:{kind}", "--workdir", str(workdir), *arguments]
     command += [*NO_REMATERIALISATION, *(f"--set={text}" for text in sets)]
-    flags = f"{QUICK} --xla_force_host_platform_device_count={devices}"
+    flags = f"--xla_force_host_platform_device_count={devices}"
     environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": "tests", "COLUMNS": "500"}
     return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
 

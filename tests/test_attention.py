@@ -97,7 +97,7 @@ def test_invalid_keys_weigh_nothing_whatever_they_hold(implementation, shape):
         wild_values = jnp.where(valid[:, :, None, None], values, 1e6)
         given = attention(queries, wild, wild_values, valid, implementation=implementation)
         alone = attention(queries, keys[:, half:], values[:, half:], implementation=implementation)
-    np.testing.assert_allclose(given, alone, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(given, alone, rtol=1e-5, atol=2e-5)
 
 
 @pytest.mark.parametrize("implementation", ["blocked", "xla", "flash"])

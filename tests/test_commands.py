@@ -1,19 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every command works as its help says, and answers bad input with one sentence and exit code 2."""
 
-import importlib.util
-import io
 import json
 import os
 import re
-import runpy
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import ROOT, run, run_process
 from PIL import Image
 from small import small_model
 
@@ -22,25 +18,6 @@ from sam2_jax import media
 from sam2_jax.media.videos import VideoWriter, open_video
 from scripts.demo import demo
 from scripts.draw_curves import draw_curves
-
-ROOT = Path(__file__).parents[1]
-
-
-def run_process(*arguments, **environment) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment)
-
-
-def run(module, *arguments) -> subprocess.CompletedProcess:
-    """As in a process of its own, in this one, where most is traced and compiled already."""
-    out, err, code = io.StringIO(), io.StringIO(), 0
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
-        patch.setattr(sys, "argv", [module, *map(str, arguments)])
-        try:
-            runpy.run_path(importlib.util.find_spec(module).origin, run_name="__main__")
-        except SystemExit as ended:
-            code = ended.code
-    return subprocess.CompletedProcess(sys.argv, code or 0, out.getvalue(), err.getvalue())
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +59,7 @@ def test_a_broken_pipe_that_is_not_the_readers_is_an_error():
 
 
 def test_the_demo_needs_nothing(tmp_path):
-    answer = run_process("scripts.demo", "--out", tmp_path / "demo")
+    answer = run("scripts.demo", "--out", tmp_path / "demo")
     assert answer.returncode == 0, answer.stderr
     assert re.fullmatch(r"J&F +[\d.]+  tracked from one click\nJ&F +[\d.]+  its first mask.*\n", answer.stdout)
     assert open_video(tmp_path / "demo/overlay.mp4").length == 24

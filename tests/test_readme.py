@@ -2,15 +2,12 @@
 """The README's examples run as they stand (on a smaller input, so that a test can afford them)."""
 
 import functools
-import importlib.util
 import re
-import runpy
 import shlex
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import ROOT, run
 from PIL import Image
 from small import rule_params
 
@@ -19,7 +16,7 @@ from sam2_jax.config import published_config
 from sam2_jax.media.videos import VideoWriter
 from sam2_jax.model import SAM2
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = [
     line.split("&&")[-1].strip()
@@ -62,10 +59,10 @@ def test_every_example_runs(block, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_runs(command, folder, monkeypatch):
-    words = shlex.split(command)
-    assert words[:2] == ["python", "-m"]
+def test_every_command_runs(command, folder):
+    python, m, *words = shlex.split(command)
+    assert (python, m) == ("python", "-m")
     words += [word for part, smaller in SMALLER.items() if part in command for word in smaller]
-    monkeypatch.setattr(sys, "argv", words[2:])
-    runpy.run_path(importlib.util.find_spec(words[2]).origin, run_name="__main__")
+    answer = run(*words)
+    assert answer.returncode == 0, answer.stderr
     assert any((folder / "outputs").iterdir())

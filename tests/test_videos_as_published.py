@@ -47,7 +47,8 @@ def test_the_published_session_is_answered_as_published():
     check_session("sam2.1_hiera_tiny", 256, "", compat="official")
 
 
-@pytest.mark.parametrize("name", ["sam2.1_hiera_tiny", pytest.param("sam2_hiera_tiny", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["sam2.1_hiera_tiny", "sam2_hiera_tiny"])
 def test_a_session_whose_corrections_count_is_answered_as_published(name):
     check_session(name, 256)
 

@@ -53,6 +53,7 @@ def test_a_session_whose_corrections_count_is_answered_as_published(name):
     check_session(name, 256)
 
 
+@pytest.mark.slow
 def test_a_stride_between_memories_and_the_nearest_prompted_frames_are_as_published():
     limits = dict(memory_stride=2, attended_prompted_frames=2)
     check("sam2.1_hiera_tiny", 256, "_limits", session_of_three_prompts, **limits)

@@ -165,6 +165,7 @@ def test_convert_weights_goes_there_and_back(tmp_path, weights):
     assert sam2_jax.load(tmp_path / "copy")[0] == model
 
 
+@pytest.mark.slow
 def test_compiled_programs_are_kept_where_the_user_says_or_not_at_all(picture, weights, tmp_path):
     arguments = ("scripts.segment_image", picture, "--point", "30,20", "--weights", weights, "--out")
     # JAX itself keeps only what took a second to compile, which depends on the machine.

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+QUICK = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "true"}  # as in the tests' own process; but not for what TPUs get
 
 
 def run_process(*arguments, **environment) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | environment)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=os.environ | QUICK | environment)
 
 
 def run(module, *arguments) -> subprocess.CompletedProcess:

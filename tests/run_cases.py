@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from command_line import QUICK
 from flax import traverse_util
 
 import sam2_jax
@@ -23,8 +24,8 @@ def start(workdir, kind="pictures", sets=(), devices=1, arguments=(), config="ti
     command = [sys.executable, "-m", "train", f"tests/{config}.py:{kind}", "--workdir", str(workdir), *arguments]
     command += [*NO_REMATERIALISATION, *(f"--set={text}" for text in sets)]
     flags = f"--xla_force_host_platform_device_count={devices}"
-    environment = os.environ | {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": "tests", "COLUMNS": "500"}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    environment = {"XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": "tests", "COLUMNS": "500"}
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | QUICK | environment, stderr=subprocess.PIPE, text=True)
 
 
 def start_hosts(workdir, kind="pictures", sets=(), hosts=2, arguments=(), config="tiny_run") -> list[subprocess.Popen]:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command_line import QUICK
 
 from sam2_jax.model.attention import attention, choice, splash, tiled
 from sam2_jax.target import Target, compiling_for
@@ -184,10 +185,14 @@ print("equal")
 
 
 def test_the_kernel_of_tpus_takes_the_rows_where_they_are():
-    environment = os.environ | {
-        "PYTHONPATH": str(ROOT),
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
-    }
+    environment = (
+        os.environ
+        | QUICK
+        | {
+            "PYTHONPATH": str(ROOT),
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        }
+    )
     answer = subprocess.run([sys.executable, "-c", ON_FOUR_DEVICES], env=environment, capture_output=True, text=True)
     assert answer.stdout.endswith("equal\n"), answer.stderr[-3000:]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import QUICK
 
 TESTS = Path(__file__).parent
 needs_compiler = pytest.mark.skipif(
@@ -48,11 +49,15 @@ print(json.dumps([values, read, np.array(images, int).sum((1, 2, 3)).tolist() if
 
 
 def start(devices: int, *arguments) -> subprocess.Popen:
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}",
-    }
+    environment = (
+        os.environ
+        | QUICK
+        | {
+            "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)]),
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": f"--xla_backend_optimization_level=0 --xla_force_host_platform_device_count={devices}",
+        }
+    )
     command = [sys.executable, "-c", EVALUATE, *map(str, arguments)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 

@@ -35,10 +35,14 @@ print("equal")
 
 def test_videos_sharded_over_eight_devices_get_the_masks_of_one():
     paths = os.pathsep.join([str(TESTS), str(TESTS.parent)])
-    environment = os.environ | {
-        "PYTHONPATH": paths,
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0",
-    }
+    environment = (
+        os.environ
+        | QUICK
+        | {
+            "PYTHONPATH": paths,
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0",
+        }
+    )
     answer = subprocess.run([sys.executable, "-c", ON_EIGHT_DEVICES], env=environment, capture_output=True, text=True)
     assert answer.stdout.endswith("equal\n"), answer.stderr[-3000:]

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from command_line import QUICK
+
 TESTS = Path(__file__).parent
 ON_EIGHT_DEVICES = """
 import jax, numpy as np

@@ -28,6 +28,8 @@ class MemoryBank:
         recent_frames: (B, O, R) int32.
         recent_pointers: (B, O, P, C) object pointers of recent frames; more of them, since they are small.
         recent_pointer_frames: (B, O, P) int32.
+        max_pointer_distance: (B, O) int32 frames that the temporal code of pointers counts as 1.
+        future_pointers: pointers of prompted frames that are still to come are read, too, as in training.
     """
 
     prompted_maps: jax.Array
@@ -37,6 +39,8 @@ class MemoryBank:
     recent_frames: jax.Array
     recent_pointers: jax.Array
     recent_pointer_frames: jax.Array
+    max_pointer_distance: jax.Array
+    future_pointers: bool = struct.field(pytree_node=False, default=False)
 
 
 @struct.dataclass
@@ -46,8 +50,8 @@ class Recollection:
     Attributes:
         maps: (B, O, K + R, h, w, memory channels), `map_ages` (B, O, K + R) int32 their rows in the table of temporal
             codes, and `map_count` (B, O) int32 how many of them count.
-        pointers: (B, O, K + P, C), `pointer_ages` (B, O, K + P) float32 how many frames ago they were made, and
-            `pointer_count` (B, O) int32 how many of them count.
+        pointers: (B, O, K + P, C), `pointer_ages` (B, O, K + P) float32 how long ago they were made, as a share of
+            `max_pointer_distance`, and `pointer_count` (B, O) int32 how many of them count.
     """
 
     maps: jax.Array
@@ -59,13 +63,21 @@ class Recollection:
 
 
 def empty_memory(
-    config: SAM2Config, videos: int = 1, objects: int = 1, prompted_frames: int = 1, dtype: str = "bfloat16"
+    config: SAM2Config,
+    videos: int = 1,
+    objects: int = 1,
+    prompted_frames: int = 1,
+    dtype: str = "bfloat16",
+    length: int | None = None,
+    future_pointers: bool = False,
 ) -> MemoryBank:
     """A bank that remembers nothing.
 
     Args:
         prompted_frames: K, how many prompted frames of an object are kept; the oldest makes way (a FIFO, section 4).
         dtype: of the spatial memories; bfloat16 at inference, whatever the rest is computed in, as published.
+        length: frames of the videos, None where it is not known. In shorter ones distances of pointers count more.
+        future_pointers: as of `MemoryBank`.
     """
     side, many = config.embedding_size, (videos, objects)
     pointers = config.object_pointers - 1
@@ -84,7 +96,19 @@ def empty_memory(
         recent_frames=tags(recent_slots(config)),
         recent_pointers=jnp.zeros((*many, pointers, config.hidden_dim), jnp.float32),
         recent_pointer_frames=tags(pointers),
+        max_pointer_distance=jnp.full(many, max_pointer_distance(config, length), jnp.int32),
+        future_pointers=future_pointers,
     )
+
+
+def max_pointer_distance(config: SAM2Config, length: int | None = None) -> int:
+    """Frames that the temporal code of pointers counts as 1: the most that there can be between two, as published.
+
+    Args:
+        length: frames of the video; None where it is not known.
+    """
+    most = config.object_pointers if length is None else min(length, config.object_pointers)
+    return max(most - 1, 1)
 
 
 def recent_slots(config: SAM2Config) -> int:
@@ -92,37 +116,86 @@ def recent_slots(config: SAM2Config) -> int:
     return config.recent_frames + (config.memory_stride > 1)
 
 
-def write_prompted(
-    bank: MemoryBank, frame: jax.Array, maps: jax.Array, pointers: jax.Array, which: jax.Array
+def reach(config: SAM2Config) -> int:
+    """How many frames back a spatial memory may be and still be read."""
+    return config.recent_frames * config.memory_stride
+
+
+def slots_read(
+    config: SAM2Config, frame: int, direction: int = 1
+) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+    """On the host: which frames that were tracked are read at a frame, and the slots where `write` puts them.
+
+    Returns:
+        (frame, slot) of spatial memories, and of object pointers.
+    """
+    stride, ring, pointers = config.memory_stride, config.recent_frames, config.object_pointers - 1
+    behind = [frame - direction * age for age in range(1, reach(config) + 1)]
+    maps = [(index, index // stride % ring) for index in behind if index % stride == 0]
+    if stride > 1:
+        maps.append((frame - direction, ring))
+    return maps, [(frame - direction * age, (frame - direction * age) % pointers) for age in range(1, pointers + 1)]
+
+
+def latest_maps(config: SAM2Config, bank: MemoryBank, frame: int) -> jax.Array:
+    """Spatial memories (B, O, h, w, memory channels) of the frame that was written last, if it was tracked."""
+    return bank.recent_maps[:, :, frame % config.recent_frames if config.memory_stride == 1 else config.recent_frames]
+
+
+def write(
+    config: SAM2Config,
+    bank: MemoryBank,
+    frame: jax.Array | int,
+    maps: jax.Array,
+    pointers: jax.Array,
+    prompted: jax.Array,
+    which: jax.Array | None = None,
 ) -> MemoryBank:
-    """Remembers a prompted frame: in the slot that holds it already, else in a free one, else in the oldest.
+    """Remembers a frame.
+
+    An object that is prompted on it remembers that in place of what tracking made of it; one that was prompted on it
+    before keeps the memory it has.
 
     Args:
-        frame: int32 index of the frame.
+        frame: int32 index of the frame; (B, O) where it is another for each object.
         maps: (B, O, h, w, memory channels), pointers: (B, O, C).
-        which: (B, O) bool, the objects that were prompted; the others' memories stay.
+        prompted: (B, O) bool, the objects that are prompted on it.
+        which: (B, O) bool, the objects that are to remember it; the others' memories stay. All without it.
     """
-    frames = bank.prompted_frames
+    which = jnp.ones_like(prompted) if which is None else which
+    tracked = which & ~prompted & ~is_prompted(bank, frame)
+    bank = _write_recent(config, bank, frame, maps, pointers, tracked)
+    return _write_prompted(bank, frame, maps, pointers, which & prompted)
+
+
+def is_prompted(bank: MemoryBank, frame: jax.Array | int) -> jax.Array:
+    """(B, O) bool, the objects that were prompted on a frame; `frame` may be another for each, (B, O)."""
+    return (bank.prompted_frames == jnp.asarray(frame)[..., None]).any(-1)
+
+
+def _write_prompted(bank: MemoryBank, frame, maps, pointers, which: jax.Array) -> MemoryBank:
+    """Remembers a prompted frame: in the slot that holds it already, else in a free one, else in the oldest."""
+    frame, frames = jnp.asarray(frame)[..., None], bank.prompted_frames
     # A slot of this very frame comes before an empty one, and that before the one of the lowest frame.
     rank = jnp.where(frames == frame, EMPTY - 1, frames)
     slot = jax.nn.one_hot(jnp.argmin(rank, axis=-1), frames.shape[-1], dtype=bool) & which[..., None]
+
+    def without(tags):
+        return jnp.where(which[..., None] & (tags == frame), EMPTY, tags)
+
     return bank.replace(
+        recent_frames=without(bank.recent_frames),
+        recent_pointer_frames=without(bank.recent_pointer_frames),
         prompted_maps=_put(bank.prompted_maps, slot, maps),
         prompted_pointers=_put(bank.prompted_pointers, slot, pointers),
         prompted_frames=jnp.where(slot, frame, frames),
     )
 
 
-def write_recent(
-    bank: MemoryBank, frame: jax.Array, maps: jax.Array, pointers: jax.Array, which: jax.Array, stride: int = 1
-) -> MemoryBank:
-    """Remembers a frame without a prompt, in place of the one that is as many frames away as there are slots.
-
-    Args:
-        stride: frames between the memories that are kept, but for the latest; arguments as of `write_prompted`.
-    """
+def _write_recent(config: SAM2Config, bank: MemoryBank, frame, maps, pointers, which: jax.Array) -> MemoryBank:
+    """Remembers a frame without a prompt, in place of the one that is as many frames away as there are slots."""
+    frame, stride, ring = jnp.asarray(frame)[..., None], config.memory_stride, config.recent_frames
     slots = jnp.arange(bank.recent_frames.shape[-1])
-    ring = len(slots) - (stride > 1)
     map_slot = (slots == frame // stride % ring) & (frame % stride == 0) | (slots == ring)
     map_slot = map_slot & which[..., None]
     pointer_slots = jnp.arange(bank.recent_pointer_frames.shape[-1])
@@ -135,61 +208,48 @@ def write_recent(
     )
 
 
-def forget(bank: MemoryBank, which: jax.Array, frame: jax.Array | None = None) -> MemoryBank:
-    """Empties the memory of the objects in `which` (B, O) bool: all of it, or that of tracking one frame."""
-
-    def emptied(tags):
-        gone = which[..., None] if frame is None else which[..., None] & (tags == frame)
-        return jnp.where(gone, EMPTY, tags)
-
-    bank = bank.replace(
-        recent_frames=emptied(bank.recent_frames), recent_pointer_frames=emptied(bank.recent_pointer_frames)
-    )
-    return bank if frame is not None else bank.replace(prompted_frames=emptied(bank.prompted_frames))
+def forget(bank: MemoryBank, which: jax.Array) -> MemoryBank:
+    """Empties the memory of the objects in `which` (B, O) bool."""
+    names = ("prompted_frames", "recent_frames", "recent_pointer_frames")
+    return bank.replace(**{name: jnp.where(which[..., None], EMPTY, getattr(bank, name)) for name in names})
 
 
-def read(
-    bank: MemoryBank,
-    frame: jax.Array,
-    step: jax.Array | int = 1,
-    future_pointers: bool = False,
-    stride: int = 1,
-    attended_prompted_frames: int | None = None,
-) -> Recollection:
+def read(config: SAM2Config, bank: MemoryBank, frame: jax.Array | int, direction: jax.Array | int = 1) -> Recollection:
     """What there is to remember at a frame.
+
+    Recent memories are `config.memory_stride` frames apart, but for the latest. Of the prompted frames the nearest
+    `config.attended_prompted_frames` are read as such; others that are recent are read as if they were not prompted.
 
     Args:
         frame: int32 index of the frame.
-        step: 1 where tracking goes forward in time, -1 where it goes back.
-        future_pointers: attend to object pointers of prompted frames that are still to come, as training does.
-        stride: frames between the recent memories that are read, but for the latest.
-        attended_prompted_frames: the most prompted frames that are read as such, the nearest; others that are recent
-            are read as if they were not prompted. None for all.
+        direction: 1 where tracking goes forward in time, -1 where it goes back.
     """
+    stride, nearest = config.memory_stride, config.attended_prompted_frames
     slots, count = jnp.arange(bank.recent_frames.shape[-1]), bank.recent_pointer_frames.shape[-1]
-    recent = len(slots) - (stride > 1)
-    row, wanted = _place(bank.recent_frames, frame, step, stride, recent)
+    recent = config.recent_frames
+    row, wanted = _place(bank.recent_frames, frame, direction, stride, recent)
     if stride > 1:  # the latest frame may be in two slots
         wanted &= (row == 0) == (slots == recent)
-    pointer_ages = (frame - bank.recent_pointer_frames) * step
+    pointer_ages = (frame - bank.recent_pointer_frames) * direction
 
     there = bank.prompted_frames > EMPTY
-    prompted_ages = (frame - bank.prompted_frames) * step
+    prompted_ages = (frame - bank.prompted_frames) * direction
     prompted, as_recent = there, jnp.zeros_like(there)
     prompted_row = jnp.zeros_like(bank.prompted_frames)
-    if attended_prompted_frames is not None:
-        prompted = there & _nearest(bank.prompted_frames, frame, attended_prompted_frames)
-        prompted_row, as_recent = _place(bank.prompted_frames, frame, step, stride, recent)
+    if nearest is not None:
+        prompted = there & _nearest(bank.prompted_frames, frame, nearest)
+        prompted_row, as_recent = _place(bank.prompted_frames, frame, direction, stride, recent)
         as_recent &= ~prompted
     map_valid = jnp.concatenate([prompted | as_recent, wanted], axis=2)
-    prompted_pointers = prompted if future_pointers else prompted & (prompted_ages >= 0)
-    if attended_prompted_frames is not None:
+    prompted_pointers = prompted if bank.future_pointers else prompted & (prompted_ages >= 0)
+    if nearest is not None:
         prompted_pointers |= there & ~prompted & (prompted_ages >= 1) & (prompted_ages <= count)
     maps = jnp.concatenate([bank.prompted_maps, bank.recent_maps], axis=2)
     # The last row of the temporal codes is for prompted frames, the row before it for the oldest recent ones.
     map_ages = jnp.concatenate([jnp.where(prompted, recent, prompted_row), row], axis=2)
     pointers = jnp.concatenate([bank.prompted_pointers, bank.recent_pointers], axis=2)
     ages = jnp.concatenate([prompted_ages, pointer_ages], axis=2).astype(jnp.float32)
+    ages /= bank.max_pointer_distance[..., None]
     pointer_valid = jnp.concatenate([prompted_pointers, (pointer_ages >= 1) & (pointer_ages <= count)], axis=2)
     (maps, map_ages), map_count = _pack(map_valid, maps, map_ages)
     (pointers, ages), pointer_count = _pack(pointer_valid, pointers, ages)
@@ -208,13 +268,13 @@ def _pack(valid: jax.Array, *arrays: jax.Array) -> tuple[list[jax.Array], jax.Ar
     return packed, valid.sum(-1, dtype=jnp.int32)
 
 
-def _place(tags: jax.Array, frame, step, stride: int, recent: int) -> tuple[jax.Array, jax.Array]:
+def _place(tags: jax.Array, frame, direction, stride: int, recent: int) -> tuple[jax.Array, jax.Array]:
     """Which of the recent memories (0 the latest) each slot (B, O, slots) holds, and whether it holds one at all."""
     back = jnp.arange(recent)
     # The latest frame, then those whose number is a multiple of the stride.
     forward = (frame - 2) // stride * stride - (back - 1) * stride
     backward = -(-(frame + 2) // stride) * stride + (back - 1) * stride
-    frames = jnp.where(back == 0, frame - step, jnp.where(step > 0, forward, backward))
+    frames = jnp.where(back == 0, frame - direction, jnp.where(direction > 0, forward, backward))
     match = tags[..., None] == frames
     return jnp.argmax(match, axis=-1), match.any(-1)
 

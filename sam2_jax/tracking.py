@@ -11,10 +11,10 @@ import einops
 import jax
 import jax.numpy as jnp
 
-from sam2_jax import memory_bank
+from sam2_jax import frame_step, memory_bank
+from sam2_jax.frame_step import for_each_object
 from sam2_jax.memory_bank import MemoryBank
 from sam2_jax.model import SAM2
-from sam2_jax.model.attention import use_cpu_tiling
 from sam2_jax.model.prompt_encoder import no_points
 from sam2_jax.segmentation import encode_frames
 from sam2_jax.target import compiled
@@ -44,8 +44,7 @@ def predict_with_memory(
     memory: MemoryBank,
     features: FrameFeatures,
     frame: jax.Array,
-    step: jax.Array | int = 1,
-    pointer_horizon: jax.Array | int | None = None,
+    direction: jax.Array | int = 1,
     prompts: Prompts | None = None,
 ) -> MaskPrediction:
     """Masks of O objects of B videos on a frame, from what is remembered of them and, if any, new prompts.
@@ -54,31 +53,19 @@ def predict_with_memory(
         memory: the bank before the frame.
         features: the frames, (B, ...).
         frame: int32 index of the frame.
-        step: 1 forward in time, -1 backward.
-        pointer_horizon: frames that the temporal code of pointers counts as 1; the number of pointers less one, but
-            no more than the frames of the video less one, as published. None for a video of unknown length.
+        direction: 1 forward in time, -1 backward.
         prompts: corrective clicks on the frame.
     """
-    if pointer_horizon is None:
-        pointer_horizon = model.config.object_pointers - 1
-    config = model.config
-    recollection = memory_bank.read(
-        memory,
-        frame,
-        step,
-        stride=config.memory_stride,
-        attended_prompted_frames=config.attended_prompted_frames,
-    )
-    recollection = recollection.replace(pointer_ages=recollection.pointer_ages / pointer_horizon)
     if prompts is None:
         prompts = no_points(*memory.recent_frames.shape[:2])
 
-    def predict(recollection_and_prompts) -> MaskPrediction:
-        recollection, prompts = recollection_and_prompts
-        conditioned = model.apply({"params": params}, features, recollection, method="with_memory")
-        return model.apply({"params": params}, conditioned, prompts, method="predict")
+    def step_of(memory_and_prompts) -> MaskPrediction:
+        memory, prompts = memory_and_prompts
+        return frame_step.predict(
+            model, params, frame_step.condition(model, params, memory, features, frame, direction), prompts
+        )
 
-    return _for_each_object(model, predict, (recollection, prompts))
+    return for_each_object(model, step_of, (memory, prompts))
 
 
 @compiled
@@ -88,9 +75,9 @@ def remember(
     """Spatial memories (B, O, h, w, memory channels) of frames and their masks; `prompted` (B, O) bool."""
 
     def remember_each(prediction_and_prompted) -> jax.Array:
-        return model.apply({"params": params}, features, *prediction_and_prompted, method="remember")
+        return frame_step.remember(model, params, features, *prediction_and_prompted)
 
-    return _for_each_object(model, remember_each, (prediction, prompted))
+    return for_each_object(model, remember_each, (prediction, prompted))
 
 
 @compiled
@@ -100,18 +87,21 @@ def track_frame(
     memory: MemoryBank,
     features: FrameFeatures,
     frame: jax.Array,
-    step: jax.Array | int = 1,
-    pointer_horizon: jax.Array | int | None = None,
+    direction: jax.Array | int = 1,
 ) -> tuple[MemoryBank, MaskPrediction]:
     """Carries O objects of B videos to a frame and remembers it; arguments as of `predict_with_memory`.
 
     An object that was prompted on this very frame keeps the memory it has of it.
     """
-    prediction = predict_with_memory(model, params, memory, features, frame, step, pointer_horizon)
-    maps = remember(model, params, features, prediction, jnp.zeros(prediction.iou.shape, bool))
-    which = ~jnp.any(memory.prompted_frames == frame, axis=-1)
-    memory = memory_bank.write_recent(memory, frame, maps, prediction.pointer, which, model.config.memory_stride)
-    return memory, prediction
+
+    def one_frame(memory: MemoryBank) -> tuple[MemoryBank, MaskPrediction]:
+        nobody = jnp.zeros(memory.recent_frames.shape[:2], bool)
+        conditioned = frame_step.condition(model, params, memory, features, frame, direction)
+        prediction = frame_step.predict(model, params, conditioned, no_points(*nobody.shape))
+        memory = frame_step.commit(model, params, memory, features, prediction, frame, prompted=nobody, hard=nobody)
+        return memory, prediction
+
+    return for_each_object(model, one_frame, memory)
 
 
 @functools.partial(compiled, static_argnames=("frames_at_once",))
@@ -141,15 +131,14 @@ def segment_video(
     given = (predict_first, prompts) if masks is None else (take_masks, masks)
     start = given[0](model, params, first, given[1])
     objects = start.iou.shape[1]
-    memory = memory_bank.empty_memory(model.config, videos, objects)
     every = jnp.ones((videos, objects), bool)
+    memory = memory_bank.empty_memory(model.config, videos, objects, length=length)
     maps = remember(model, params, first, start, every)
-    memory = memory_bank.write_prompted(memory, jnp.int32(0), maps, start.pointer, every)
-    horizon = max(min(length, model.config.object_pointers) - 1, 1)
+    memory = memory_bank.write(model.config, memory, 0, maps, start.pointer, prompted=every)
 
     def carry_on(memory, features_and_index):
         features, index = features_and_index
-        return track_frame(model, params, memory, features, index, 1, horizon)
+        return track_frame(model, params, memory, features, index)
 
     def carry_over_chunk(memory, frames_and_indices):
         chunk, indices = frames_and_indices
@@ -171,12 +160,3 @@ def segment_video(
         start,
         later,
     )
-
-
-def _for_each_object(model: SAM2, function, arrays):
-    """`function` of arrays (B, O, ...): for all objects together; or, on a CPU, one by one, as its cache is small."""
-    if not use_cpu_tiling(model.config.attention):
-        return function(arrays)
-    one_by_one = jax.tree.map(lambda x: einops.rearrange(x, "b o ... -> o b 1 ..."), arrays)
-    results = jax.lax.map(function, one_by_one)
-    return jax.tree.map(lambda x: einops.rearrange(x, "o b 1 ... -> b o ..."), results)

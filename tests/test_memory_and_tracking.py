@@ -98,9 +98,9 @@ def filled_bank(model, objects=1, prompted_frames=1, seed=0):
     def pointers():
         return jnp.asarray(rng.standard_normal((1, objects, config.hidden_dim), np.float32))
 
-    bank = memory_bank.write_prompted(bank, jnp.int32(0), maps(), pointers(), every)
-    for frame in range(1, 8):
-        bank = memory_bank.write_recent(bank, jnp.int32(frame), maps(), pointers(), every)
+    for frame in range(8):
+        prompted = every if frame == 0 else ~every
+        bank = memory_bank.write(config, bank, frame, maps(), pointers(), prompted)
     return bank
 
 
@@ -125,7 +125,7 @@ def test_no_frame_sees_the_future(model_and_params):
     model, _ = model_and_params
     bank = labelled(filled_bank(model))
     for frame, step in ((4, 1), (4, -1), (8, 1), (0, -1)):
-        maps, pointers = seen_frames(memory_bank.read(bank, jnp.int32(frame), step))
+        maps, pointers = seen_frames(memory_bank.read(model.config, bank, frame, step))
         recent = [f for f in maps if f != 0]
         assert all((frame - f) * step >= 1 for f in recent), (frame, step, recent)
         assert all((frame - f) * step >= 0 for f in pointers)
@@ -154,24 +154,26 @@ def seen_frames(seen) -> tuple[list[int], list[int]]:
 
 def test_what_counts_comes_first_and_in_its_order_with_its_age(model_and_params):
     model, _ = model_and_params
-    bank = labelled(filled_bank(model, prompted_frames=3))  # holes: two slots of prompted frames are empty
-    bank = memory_bank.forget(bank, jnp.ones((1, 1), bool), jnp.int32(5))
-    seen = memory_bank.read(bank, jnp.int32(8))
+    bank = filled_bank(model, prompted_frames=4)
+    # Holes: two slots of prompted frames are empty, and that of a tracked one which was prompted afterwards.
+    maps, pointers = bank.prompted_maps[:, :, 0], bank.prompted_pointers[:, :, 0]
+    bank = labelled(memory_bank.write(model.config, bank, 5, maps, pointers, prompted=jnp.ones((1, 1), bool)))
+    seen = memory_bank.read(model.config, bank, 8)
     maps, pointers = seen_frames(seen)
-    assert maps == [0, 6, 7, 2, 3, 4] and pointers == [0, 1, 2, 3, 4, 6, 7]
-    assert np.asarray(seen.map_ages)[0, 0, :6].tolist() == [6, 1, 0, 5, 4, 3]
-    assert np.asarray(seen.pointer_ages)[0, 0, :7].tolist() == [8, 7, 6, 5, 4, 2, 1]
+    assert maps == [0, 5, 6, 7, 2, 3, 4] and pointers == [0, 5, 1, 2, 3, 4, 6, 7]
+    assert np.asarray(seen.map_ages)[0, 0, :7].tolist() == [6, 6, 1, 0, 5, 4, 3]
+    assert np.round(15 * seen.pointer_ages)[0, 0, :8].tolist() == [8, 3, 7, 6, 5, 4, 2, 1]
 
 
 def test_a_row_that_remembers_nothing_reads_one_slot_so_that_its_softmax_is_finite(model_and_params):
     model, _ = model_and_params
-    seen = memory_bank.read(memory_bank.empty_memory(model.config), jnp.int32(3))
+    seen = memory_bank.read(model.config, memory_bank.empty_memory(model.config), 3)
     assert seen.map_count.tolist() == [[1]] and seen.pointer_count.tolist() == [[0]]
 
 
 def test_the_bank_remembers_the_last_six_and_the_prompted(model_and_params):
     model, _ = model_and_params
-    seen = memory_bank.read(filled_bank(model), jnp.int32(8))
+    seen = memory_bank.read(model.config, filled_bank(model), 8)
     bank = filled_bank(model)
     tags = np.concatenate([bank.prompted_frames, bank.recent_frames], axis=2)[0, 0]
     by_frame = dict(zip(tags.tolist(), np.asarray(seen.map_ages)[0, 0].tolist()))
@@ -185,9 +187,8 @@ def test_the_oldest_prompted_frame_makes_way(model_and_params):
     bank = filled_bank(model, prompted_frames=2)
     one = jnp.ones((1, 1), bool)
     for frame in (5, 9, 9):
-        bank = memory_bank.write_prompted(
-            bank, jnp.int32(frame), bank.prompted_maps[:, :, 0], bank.prompted_pointers[:, :, 0], one
-        )
+        maps, pointers = bank.prompted_maps[:, :, 0], bank.prompted_pointers[:, :, 0]
+        bank = memory_bank.write(model.config, bank, frame, maps, pointers, prompted=one)
     assert sorted(np.asarray(bank.prompted_frames)[0, 0].tolist()) == [5, 9]
 
 

@@ -236,3 +236,19 @@ def test_paths_of_every_kind_open_a_session(predictor, tmp_path):
         masks = masks_of(predictor, state)
         expected = masks if expected is None else expected
         np.testing.assert_array_equal(masks, expected)
+
+
+@pytest.mark.parametrize("compat", [None, "official"])
+@pytest.mark.parametrize("clear", [False, True])
+def test_a_memory_that_was_let_go_is_made_again_of_what_it_was_made_of(compat, clear):
+    """Also where its frame counts as tracked: a correction of the published kind, or prompts that were taken back."""
+    predictor = SAM2VideoPredictor(*small_model(), fill_hole_area=0, compat=compat)
+    state = predictor.init_state(FRAMES[:9])
+    predictor.add_new_points_or_box(state, 0, 1, **CLICK)
+    masks_of(predictor, state)
+    predictor.add_new_points_or_box(state, 1, 1, **CLICK)
+    first = masks_of(predictor, state, start_frame_idx=2)
+    if clear:
+        predictor.clear_all_prompts_in_frame(state, 1, 1)
+        first = masks_of(predictor, state, start_frame_idx=2)
+    np.testing.assert_array_equal(masks_of(predictor, state, start_frame_idx=2), first)

@@ -110,10 +110,9 @@ def evaluation_programs(model: SAM2, device: Sharding | None = None, objects: in
             memory=bank,
             frames=numbers,
             before=array(objects, model.config.mask_size, model.config.mask_size),
-            horizon=15,
         ),
         "carry": lambda: steps.carry.trace(
-            model, params, bank, chunk, numbers, 15, video_size, steps.Pausing(0.75, 8, 2, True)
+            model, params, bank, chunk, numbers, video_size, steps.Pausing(0.75, 8, 2, True)
         ),
     }
 

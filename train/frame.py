@@ -13,17 +13,16 @@ from collections.abc import Callable
 from typing import Any
 
 import einops
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from sam2_jax import memory_bank
+from sam2_jax import frame_step, memory_bank
 from sam2_jax.memory_bank import MemoryBank
 from sam2_jax.model import SAM2
 from sam2_jax.model.mask_decoder import best_ambiguous, take_mask
 from sam2_jax.model.sam2 import enlarge
-from sam2_jax.types import ABSENT, FrameFeatures
+from sam2_jax.types import ABSENT, FrameFeatures, MaskPrediction
 from train.prompts import (
     POINTS_OF_FIRST,
     Decisions,
@@ -98,7 +97,6 @@ class Setting:
 
     Attributes:
         measure: what is to be said of an answer, given the true masks (B, O, S, S) bool: a tree of arrays.
-        length: T.
         drop_key: of what memory attention drops.
         click_keys: (B, O).
     """
@@ -108,7 +106,6 @@ class Setting:
     user: SimulatedUser
     measure: Callable[[Answer, jax.Array], Any]
     rematerialise: Rematerialise
-    length: int
     drop_key: jax.Array
     click_keys: jax.Array
 
@@ -179,11 +176,8 @@ def _condition(setting: Setting, memory: MemoryBank | None, frame: Frame) -> jax
         return setting.apply(SAM2.without_memory, frame.features).embedding
 
     def with_memory(memory, features):
-        seen = memory_bank.read(memory, frame.index, future_pointers=True)
-        horizon = min(setting.length, setting.model.config.object_pointers) - 1
-        seen = seen.replace(pointer_ages=seen.pointer_ages / horizon)
         key = jax.random.fold_in(setting.drop_key, frame.index)
-        return setting.apply(SAM2.with_memory, features, seen, True, dropout=key).embedding
+        return frame_step.condition(setting.model, setting.params, memory, features, frame.index, dropout=key).embedding
 
     def without_memory(memory, features):
         # A given mask is the answer itself; its pointer is made from the frame as it is.
@@ -251,22 +245,26 @@ def _answer(
 
 def _remember(setting: Setting, memory: MemoryBank, frame: Frame, belief: Belief) -> MemoryBank:
     """The memory with the frame: among the prompted ones if it has had a prompt or a click."""
-    first, truth = frame.plan.first, frame.truth
+    model, first, truth = setting.model, frame.plan.first, frame.truth
 
     def encode(features, belief):
         given = first == FirstPrompt.MASK
         present = belief.object_score > 0
         in_frame = jnp.where(given, truth.any((-2, -1)), present)
-        logits = jnp.where(given, given_logits(truth), enlarge(belief.logits, truth.shape[-1]))
+        seen = MaskPrediction(
+            logits=jnp.where(given, given_logits(truth), enlarge(belief.logits, truth.shape[-1])),
+            iou=jnp.zeros_like(belief.object_score),
+            object_score=jnp.where(in_frame, 1.0, -1.0),
+            pointer=setting.apply(SAM2.object_pointer, belief.token, in_frame & present),
+        )
         # Sharp masks are for inference: training remembers how sure the model was.
-        maps = setting.apply(SAM2.encode_memory, features, nn.sigmoid(logits), in_frame)
-        return maps, setting.apply(SAM2.object_pointer, belief.token, in_frame & present)
+        soft = jnp.zeros_like(in_frame)
+        return frame_step.remember(model, setting.params, features, seen, soft), seen.pointer
 
     encode = jax.checkpoint(encode) if setting.rematerialise.memory else encode
     maps, pointers = encode(frame.features, belief)
     prompted = jnp.broadcast_to((first != FirstPrompt.NONE) | frame.plan.corrected, belief.object_score.shape)
-    memory = memory_bank.write_prompted(memory, frame.index, maps, pointers, prompted)
-    return memory_bank.write_recent(memory, frame.index, maps, pointers, ~prompted)
+    return memory_bank.write(model.config, memory, frame.index, maps, pointers, prompted)
 
 
 def given_logits(truth: jax.Array) -> jax.Array:

@@ -5,6 +5,7 @@ In: frames, true masks, the simulated user's `Decisions`, and a function that me
 Out: what that function said of every step, and the points that were given.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -46,6 +47,8 @@ def rollout(
         them to repeat them. Both are in the order of time.
     """
     clips, length, objects = masks.shape[:3]
+    # Longer strides and fewer prompted frames are for inference.
+    model = model.clone(config=dataclasses.replace(model.config, memory_stride=1, attended_prompted_frames=None))
     drop_frames, drop_memories, clicks = jax.random.split(key, 3)
     setting = Setting(
         model=model,
@@ -53,7 +56,6 @@ def rollout(
         user=user,
         measure=measure,
         rematerialise=rematerialise,
-        length=length,
         drop_key=drop_memories,
         click_keys=object_keys(clicks, clips, objects),
     )
@@ -67,7 +69,9 @@ def rollout(
     memory = None
     if length > 1:
         prompted = min(length, user.corrected_frames)
-        memory = memory_bank.empty_memory(model.config, clips, objects, prompted, model.config.dtype)
+        memory = memory_bank.empty_memory(
+            model.config, clips, objects, prompted, model.config.dtype, length, future_pointers=True
+        )
 
     def one_frame(memory, frame):
         memory, measured, points = run_frame(setting, memory, frame)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
+from sam2_jax import transfer
 from sam2_jax.evaluation.clicking import click_and_look, pad_packed, unpack
 from sam2_jax.evaluation.clips import Clip
 from sam2_jax.evaluation.steps import for_each_object
@@ -122,7 +123,7 @@ class SAM2OnPictures:
             packed = np.pad(pad_packed(packed, size), [(0, count - len(few)), (0, 0), (0, 0)])
             arguments = features, pictures_of, packed, np.array(size, np.int32)
             answers.append((_click_on_pictures(self.model, self.params, *arguments, clicks=clicks), len(few)))
-        answers = [[np.asarray(values)[:count] for values in answer] for answer, count in answers]
+        answers = [[values[:count] for values in transfer.to_host(answer)] for answer, count in answers]
         ends = np.cumsum([len(masks) for masks in truth])[:-1]
         return list(zip(*(np.split(np.concatenate(values), ends) for values in zip(*answers))))
 

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from sam2_jax import clicks as simulated
+from sam2_jax import transfer
 from sam2_jax.evaluation import steps
 from sam2_jax.evaluation.clicking import pad_packed
 from sam2_jax.evaluation.clips import NEVER, Clip
@@ -49,10 +50,9 @@ class ModelSession:
         self._encoded = EncodedClip(model, params, clip, 2 if one_pass else _CHUNKS_KEPT)
         self._one_pass = one_pass
         self._size = np.array(clip.size, np.int32)
-        self._horizon = max(min(clip.length, model.config.object_pointers) - 1, 1)
         firsts = range(0, len(clip.objects), OBJECTS_AT_ONCE)
         slices = [slice(first, min(first + OBJECTS_AT_ONCE, len(clip.objects))) for first in firsts]
-        self._groups = [ObjectGroup(model.config, objects, clip.starts[objects]) for objects in slices]
+        self._groups = [ObjectGroup(model.config, objects, clip.starts[objects], clip.length) for objects in slices]
 
     def give(self, kind: Literal["mask", "box"]) -> None:
         """Gives the true mask of each object on its first frame, or the box around it."""
@@ -82,7 +82,7 @@ class ModelSession:
             if group.passed:
                 memory, seen = group.before(visited)
                 at = np.pad(visited, (0, group.rows - len(visited))).astype(np.int32)
-                earlier = dict(memory=memory, frames=at, before=seen, horizon=self._horizon)
+                earlier = dict(memory=memory, frames=at, before=seen)
             prediction, maps = steps.click_on_frames(
                 self.model,
                 self.params,
@@ -120,7 +120,7 @@ class ModelSession:
                     results.append(None)  # nothing has begun
                     continue
                 chunk = self._encoded.chunk(number, group.objects, group.rows)
-                arguments = banks[index], chunk, group.starts, self._horizon, self._size
+                arguments = banks[index], chunk, group.starts, self._size
                 banks[index], passed = steps.carry(self.model, self.params, *arguments, pausing)
                 if not self._one_pass and pausing is None:
                     group.passed[number] = passed
@@ -140,7 +140,7 @@ class ModelSession:
         for group, passed in zip(self._groups, results):
             if passed is not None:
                 found = (passed.prediction.logits, passed.ious, passed.paused)
-                found, fits, paused = (np.asarray(x)[:length, : len(group)] for x in jax.device_get(found))
+                found, fits, paused = (x[:length, : len(group)] for x in transfer.to_host(found))
                 begun = frames[:, None] > group.starts[: len(group)]
                 logits[:, group.objects][begun] = found[begun]
                 ious[:, group.objects][begun] = fits[begun]
@@ -148,7 +148,7 @@ class ModelSession:
                     group.paused[row].append(int(frames[index]))
             for (frame, row), made in group.shown.items():
                 if frame in frames:
-                    logits[frame - first, group.objects.start + row] = np.asarray(made)
+                    logits[frame - first, group.objects.start + row] = transfer.to_host(made)
                     ious[frame - first, group.objects.start + row] = np.nan
         for index, frame in enumerate(frames.tolist()):
             yield Tracked(frame, logits[index], ious[index])
@@ -156,7 +156,7 @@ class ModelSession:
     def _boxes(self, truth: np.ndarray) -> Prompts:
         """The box around each mask (O, H, W), each on a picture of its own."""
         scale = self.model.config.image_size / self._size[::-1].astype(np.float32)
-        corners = np.asarray(simulated.box(truth)) * scale
+        corners = transfer.to_host(simulated.box(truth)) * scale
         labels = np.tile(np.int32([Label.BOX_TOP_LEFT, Label.BOX_BOTTOM_RIGHT]), (len(truth), 1))
         prompts = jax.tree.map(lambda x: x[:, : len(truth)], lay_out(corners, labels, None))
         return jax.tree.map(lambda x: np.swapaxes(x, 0, 1), prompts)

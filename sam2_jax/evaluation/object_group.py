@@ -14,7 +14,7 @@ from sam2_jax.config import SAM2Config
 from sam2_jax.evaluation.clips import NEVER
 from sam2_jax.evaluation.encoded_clip import FRAMES_AT_ONCE
 from sam2_jax.evaluation.steps import Passed
-from sam2_jax.memory_bank import EMPTY, MemoryBank, empty_memory, recent_slots
+from sam2_jax.memory_bank import EMPTY, MemoryBank, empty_memory, slots_read
 from sam2_jax.predictors.prompts import bucket
 from sam2_jax.types import ABSENT, MaskPrediction
 
@@ -37,11 +37,11 @@ class ObjectGroup:
         passed: by chunk, what the latest pass gave, for clicks that follow; empty before the first.
     """
 
-    def __init__(self, config: SAM2Config, objects: slice, starts: np.ndarray):
+    def __init__(self, config: SAM2Config, objects: slice, starts: np.ndarray, length: int):
         self.objects, self.rows = objects, next(rows for rows in _ROWS if rows >= len(starts))
         self.starts = np.full(self.rows, _LATE, np.int32)
         self.starts[: len(starts)] = starts
-        self.bank = empty_memory(config, 1, self.rows, 1)
+        self.bank = empty_memory(config, 1, self.rows, length=length)
         self.shown: dict[tuple[int, int], jax.Array] = {}
         self.prompted: list[list[int]] = [[] for _ in starts]
         self.paused: list[list[int]] = [[] for _ in starts]
@@ -53,14 +53,14 @@ class ObjectGroup:
 
     def take(self, frames: np.ndarray, prediction: MaskPrediction, maps: jax.Array) -> None:
         """Remembers predictions (1, rows, ...) that the user made on frames (O,), `NEVER` where nothing."""
-        which, tags = np.zeros((1, self.rows), bool), np.full((1, self.rows, 1), EMPTY, np.int32)
+        which, tags = np.zeros((1, self.rows), bool), np.full((1, self.rows), EMPTY, np.int32)
         which[0, : len(frames)] = frames != NEVER
-        tags[0, : len(frames), 0] = frames
+        tags[0, : len(frames)] = frames
         for row in np.flatnonzero(which[0]):
             self.shown[int(frames[row]), int(row)] = prediction.logits[0, row]
             self.prompted[row].append(int(frames[row]))
         bank = self.bank_for(max(len(set(prompted)) for prompted in self.prompted))
-        self.bank = _write_prompted(bank, tags, maps, prediction.pointer, which)
+        self.bank = _write(self._config, bank, tags, maps, prediction.pointer, which, which)
 
     def bank_for(self, prompted_frames: int) -> MemoryBank:
         """What was prompted, with room for so many frames of each object."""
@@ -79,19 +79,19 @@ class ObjectGroup:
             (1, rows, ...) and (rows, S/4, S/4).
         """
         config, bank = self._config, self.bank
-        recent, pointers = recent_slots(config), config.object_pointers - 1
-        map_tags = np.full((1, self.rows, recent), EMPTY, np.int32)
-        pointer_tags = np.full((1, self.rows, pointers), EMPTY, np.int32)
-        maps = [[bank.recent_maps[0, 0, 0]] * recent for _ in range(self.rows)]
-        vectors = [[bank.recent_pointers[0, 0, 0]] * pointers for _ in range(self.rows)]
+        map_tags = np.full(bank.recent_frames.shape, EMPTY, np.int32)
+        pointer_tags = np.full(bank.recent_pointer_frames.shape, EMPTY, np.int32)
+        maps = [[bank.recent_maps[0, 0, 0]] * map_tags.shape[2] for _ in range(self.rows)]
+        vectors = [[bank.recent_pointers[0, 0, 0]] * pointer_tags.shape[2] for _ in range(self.rows)]
         seen = [jnp.zeros((config.mask_size, config.mask_size))] * self.rows
         for row, frame in enumerate(map(int, frames)):
             seen[row] = self._seen(row, frame)
-            for earlier in range(frame - pointers, frame):
+            map_slots, pointer_slots = slots_read(config, frame)
+            for earlier, slot in pointer_slots:
                 if self._was_tracked(row, earlier):
-                    vectors[row][earlier % pointers] = self._pick("pointer", earlier, row)
-                    pointer_tags[0, row, earlier % pointers] = earlier
-            for slot, earlier in _recent_frames(config, frame):
+                    vectors[row][slot] = self._pick("pointer", earlier, row)
+                    pointer_tags[0, row, slot] = earlier
+            for earlier, slot in map_slots:
                 if self._was_tracked(row, earlier):
                     maps[row][slot] = self._pick("maps", earlier, row)
                     map_tags[0, row, slot] = earlier
@@ -119,7 +119,7 @@ class ObjectGroup:
         return _take(values, frame % FRAMES_AT_ONCE, row)
 
 
-_write_prompted = jax.jit(memory_bank.write_prompted)
+_write = jax.jit(memory_bank.write, static_argnums=0)
 
 
 @jax.jit
@@ -129,10 +129,3 @@ def _take(values: jax.Array, frame: int, row: int) -> jax.Array:
 
 def _stack(rows: list[list[jax.Array]]) -> jax.Array:
     return jnp.stack([jnp.stack(row) for row in rows])
-
-
-def _recent_frames(config: SAM2Config, frame: int) -> list[tuple[int, int]]:
-    """The slots that `memory_bank.write_recent` puts the memories into that a frame reads, and their frames."""
-    stride, ring = config.memory_stride, config.recent_frames
-    kept = [(f // stride % ring, f) for f in range(frame - ring * stride, frame) if f % stride == 0]
-    return kept if stride == 1 else [*kept, (ring, frame - 1)]

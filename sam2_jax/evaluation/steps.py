@@ -11,14 +11,13 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from sam2_jax import memory_bank
+from sam2_jax import frame_step, memory_bank
 from sam2_jax.evaluation.clicking import click_and_look, iou, shown, unpack
 from sam2_jax.memory_bank import EMPTY, MemoryBank
 from sam2_jax.model import SAM2
 from sam2_jax.model.attention import use_cpu_tiling
 from sam2_jax.model.prompt_encoder import no_points
 from sam2_jax.target import compiled
-from sam2_jax.tracking import remember
 from sam2_jax.types import FrameFeatures, MaskPrediction
 
 
@@ -70,7 +69,6 @@ def click_on_frames(
     memory: MemoryBank | None = None,
     frames: jax.Array | None = None,
     before: jax.Array | None = None,
-    horizon: jax.Array | int = 1,
 ) -> tuple[MaskPrediction, jax.Array]:
     """Clicks on O objects, each on a frame of its own.
 
@@ -82,7 +80,6 @@ def click_on_frames(
         memory: (1, O, ...) the bank before the frames; None for the first ones. With it:
         frames: (O,) int32 the indices.
         before: (O, S/4, S/4) logits that the user saw there.
-        horizon: as of `predict_with_memory`.
 
     Returns:
         Predictions (1, O, ...), and the spatial memories of them, (1, O, h, w, memory channels).
@@ -95,10 +92,10 @@ def click_on_frames(
             conditioned = model.apply({"params": params}, features, method="without_memory")
         else:
             memory = jax.tree.map(lambda x: x[None, None], memory)
-            conditioned = _condition(model, params, memory, features, frame, horizon)
+            conditioned = frame_step.condition(model, params, memory, features, frame)
             before = before[None, None]
-        prediction, _ = _click(model, params, conditioned, unpack(truth), size, clicks, before)
-        maps = remember(model, params, features, prediction, jnp.full((1, 1), hard))
+        prediction, _ = _click(model, params, conditioned, unpack(truth)[None, None], size, clicks, before)
+        maps = frame_step.remember(model, params, features, prediction, jnp.full((1, 1), hard))
         return jax.tree.map(lambda x: x[0, 0], (prediction, maps))
 
     rows = (features, truth, None if memory is None else jax.tree.map(lambda x: x[0], memory), frames, before)
@@ -129,7 +126,6 @@ def carry(
     memory: MemoryBank,
     chunk: Chunk,
     starts: jax.Array,
-    horizon: jax.Array | int,
     size: jax.Array,
     pausing: Pausing | None = None,
 ) -> tuple[MemoryBank, Passed]:
@@ -140,7 +136,6 @@ def carry(
     Args:
         memory: (1, O, ...) the bank before the chunk.
         starts: (O,) int32 the first frame of each object.
-        horizon: as of `predict_with_memory`.
         size: (2,) int32 height and width of the video.
         pausing: with it, the user clicks where a mask is bad.
     """
@@ -148,81 +143,70 @@ def carry(
     def one_frame(memory, frame):
         features = jax.tree.map(lambda x: x[None], frame.features)
 
-        def one_object(row):
-            memory, packed, start = row
-            memory = jax.tree.map(lambda x: x[None, None], memory)
-            prompted = (memory.prompted_frames == frame.frames).any()
-            needed = frame.real & (frame.frames > start) & ~prompted
-            work = functools.partial(
-                _carry_object, model, params, features, memory, frame, packed, horizon, size, pausing
-            )
-            nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(work)[1])
-            memory, passed = jax.lax.cond(needed, work, lambda: (memory, nothing))
-            return jax.tree.map(lambda x: x[0, 0], memory), passed
+        def some_objects(rows):  # all, or one by one on a CPU, where skipping one saves its time
+            memory, packed, start = rows
+            needed = frame.real & (frame.frames > start) & ~memory_bank.is_prompted(memory, frame.frames)
+            carry_on = functools.partial(_carry_objects, model, params, features, frame, unpack(packed), size, pausing)
+            nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(carry_on, memory, needed)[1])
+            memory, passed = jax.lax.cond(needed.any(), carry_on, lambda memory, _: (memory, nothing), memory, needed)
+            return memory, jax.tree.map(lambda x: jnp.where(_like(needed, x), x, jnp.zeros_like(x)), passed)
 
-        memory, passed = for_each_object(model, one_object, (_first(memory), frame.truth, starts))
-        return jax.tree.map(lambda x: x[None], memory), passed
+        memory, passed = frame_step.for_each_object(model, some_objects, (memory, frame.truth[None], starts[None]))
+        return memory, jax.tree.map(lambda x: x[0], passed)
 
     return jax.lax.scan(one_frame, memory, chunk)
 
 
-def _carry_object(
-    model: SAM2, params: dict, features: FrameFeatures, memory: MemoryBank, frame: Chunk, packed, horizon, size, pausing
+def _carry_objects(
+    model: SAM2, params: dict, features: FrameFeatures, frame: Chunk, truth, size, pausing, memory, needed
 ) -> tuple[MemoryBank, Passed]:
-    """One object (1, 1, ...) on a frame (1, ...) that is neither its first nor prompted."""
-    conditioned = _condition(model, params, memory, features, frame.frames, horizon)
-    final = model.apply({"params": params}, conditioned, no_points(1, 1), method="predict")
-    truth = unpack(packed)
-    fits = iou(truth, shown(final.logits[0, 0], size, truth.shape))
-    pause = jnp.zeros((), bool)
+    """Objects (1, O, ...) on a frame (1, ...); those in `needed` (1, O) are remembered."""
+    conditioned = frame_step.condition(model, params, memory, features, frame.frames)
+    final = frame_step.predict(model, params, conditioned, no_points(*needed.shape))
+    fits = iou(truth, shown(final.logits, size, truth.shape[-2:]))
+    paused = hard = jnp.zeros_like(needed)
     if pausing is not None:
-        budget = (memory.prompted_frames > EMPTY).sum() < pausing.most_frames
-        pause = frame.annotated & (fits < pausing.least_iou) & budget
-        tracked = final
+        budget = (memory.prompted_frames > EMPTY).sum(-1) < pausing.most_frames
+        paused = needed & frame.annotated & (fits < pausing.least_iou) & budget
+        hard = paused & pausing.hard
+        # No click is computed where nobody is asked.
         final, fits = jax.lax.cond(
-            pause,
-            lambda: _click(model, params, conditioned, truth, size, pausing.clicks, tracked.logits),
-            lambda: (tracked, fits),
+            paused.any(),
+            lambda tracked, fits: _where(
+                paused, _click(model, params, conditioned, truth, size, pausing.clicks, tracked.logits), (tracked, fits)
+            ),
+            lambda tracked, fits: (tracked, fits),
+            final,
+            fits,
         )
-    paused = pause[None, None]
-    maps = remember(model, params, features, final, paused & (pausing is not None and pausing.hard))
-    stride = model.config.memory_stride
-    memory = memory_bank.write_prompted(memory, frame.frames, maps, final.pointer, paused)
-    memory = memory_bank.write_recent(memory, frame.frames, maps, final.pointer, ~paused, stride)
-    prediction, maps = jax.tree.map(lambda x: x[0, 0], (final, maps.astype(memory.recent_maps.dtype)))
-    return memory, Passed(prediction, maps, jnp.where(frame.annotated, fits, jnp.nan), pause)
+    maps = frame_step.remember(model, params, features, final, hard).astype(memory.recent_maps.dtype)
+    memory = memory_bank.write(model.config, memory, frame.frames, maps, final.pointer, paused, needed)
+    return memory, Passed(final, maps, jnp.where(frame.annotated, fits, jnp.nan), paused)
+
+
+def _like(which: jax.Array, other: jax.Array) -> jax.Array:
+    """(B, O) bool with the axes that another array (B, O, ...) has behind those."""
+    return which.reshape(*which.shape, *(1,) * (other.ndim - which.ndim))
+
+
+def _where(which: jax.Array, ours, others):
+    return jax.tree.map(lambda a, b: jnp.where(_like(which, a), a, b), ours, others)
 
 
 def for_each_object(model: SAM2, function, rows):
-    """`function` of each of O rows: at once; or, on a CPU, one by one, as its cache is small and its branches real."""
+    """`function` of each of O rows: at once; or, on a CPU, one by one, as its cache is small."""
     if use_cpu_tiling(model.config.attention):
         return jax.lax.map(function, rows)
     return jax.vmap(function)(rows)
 
 
-def _condition(model: SAM2, params: dict, memory: MemoryBank, features: FrameFeatures, frame, horizon) -> FrameFeatures:
-    """Frames (1, ...) as they look to an object (1, 1, ...) that is remembered."""
-    config = model.config
-    recollection = memory_bank.read(
-        memory, frame, stride=config.memory_stride, attended_prompted_frames=config.attended_prompted_frames
-    )
-    recollection = recollection.replace(pointer_ages=recollection.pointer_ages / horizon)
-    return model.apply({"params": params}, features, recollection, method="with_memory")
-
-
 def _click(
     model: SAM2, params: dict, conditioned: FrameFeatures, truth: jax.Array, size: jax.Array, clicks: int, before
 ) -> tuple[MaskPrediction, jax.Array]:
-    """The prediction (1, 1, ...) of one object, true mask (H, W), after some clicks, and the IoU after the last."""
+    """Predictions (1, O, ...) of objects, true masks (1, O, H, W), after some clicks, and the IoUs after the last."""
 
     def predict(prompts, _):
-        return model.apply({"params": params}, conditioned, prompts, method="predict")
+        return frame_step.predict(model, params, conditioned, prompts)
 
-    prediction, ious = click_and_look(
-        predict, truth[None, None], size[None], model.config.image_size, clicks, before=before
-    )
-    return prediction, ious[-1, 0, 0]
-
-
-def _first(tree):
-    return jax.tree.map(lambda x: x[0], tree)
+    prediction, ious = click_and_look(predict, truth, size[None], model.config.image_size, clicks, before=before)
+    return prediction, ious[-1]

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from sam2_jax import transfer
 from sam2_jax.media import read_picture, remove_small_regions, resize_logits, resize_picture
 from sam2_jax.model import SAM2
 from sam2_jax.predictors.prompts import prepare_prompts
@@ -130,8 +131,8 @@ class SAM2ImagePredictor:
     def get_image_embedding(self) -> np.ndarray:
         """The embedding of the picture, (1, C, S/16, S/16), or of each of a batch (B, C, S/16, S/16)."""
         self._require_image()
-        absent = np.asarray(self.params["no_mem_embed"], np.float32).reshape(-1)
-        maps = [np.asarray(features.embedding, np.float32) + absent for features in self._features]
+        absent, maps = transfer.to_host((self.params["no_mem_embed"], [each.embedding for each in self._features]))
+        maps = [embedding.astype(np.float32) + absent.astype(np.float32).reshape(-1) for embedding in maps]
         return np.moveaxis(np.concatenate(maps), -1, 1)
 
     def reset_predictor(self) -> None:
@@ -163,8 +164,7 @@ class SAM2ImagePredictor:
             points, labels, box, mask_input, self._sizes[index], self.model.config.image_size, normalize
         )
         answer = decode_image(self.model, self.params, self._features[index], prompts, multimask)
-        logits = np.asarray(answer.logits[0, :objects])
-        ious = np.asarray(answer.ious[0, :objects])
+        logits, ious = (values[0, :objects] for values in transfer.to_host((answer.logits, answer.ious)))
         cleaned = remove_small_regions(logits, self.mask_threshold, self.max_hole_area, self.max_sprinkle_area)
         masks = resize_logits(cleaned, self._sizes[index])
         if not return_logits:

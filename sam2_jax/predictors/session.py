@@ -2,8 +2,8 @@
 """What a video session holds: its frames, each object's prompts and results, and the memory made from them.
 
 In: results as they come. Out: the `MemoryBank` that any frame sees, whichever way the video is tracked. On the device
-there is one bank, whose size does not depend on the video; on the host there are the low-resolution masks of the
-frames that were visited, and the spatial memories of the few that may be read next.
+there are one bank, whose size does not depend on the video, and the spatial memories of the few frames that may be read
+next; on the host there are the low-resolution masks of the frames that were visited.
 """
 
 import dataclasses
@@ -11,11 +11,13 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
+from sam2_jax import transfer
 from sam2_jax.config import SAM2Config
 from sam2_jax.media.videos import Video
-from sam2_jax.memory_bank import EMPTY, MemoryBank, recent_slots
+from sam2_jax.memory_bank import EMPTY, MemoryBank, empty_memory, max_pointer_distance, recent_slots, slots_read
 from sam2_jax.predictors.prompts import bucket
 from sam2_jax.types import FrameFeatures, MaskPrediction
 
@@ -26,6 +28,7 @@ class Result:
 
     Attributes:
         logits: (S/4, S/4) float32, iou and object_score: numbers, pointer: (C,) as of `MaskPrediction`.
+        hard: the user has seen it, and its memory is made of a hard mask, whatever becomes of its prompts.
         maps: (h, w, memory channels) spatial memory; None until it is made, or once it was let go.
     """
 
@@ -33,7 +36,8 @@ class Result:
     iou: float
     object_score: float
     pointer: np.ndarray
-    maps: np.ndarray | None = None
+    hard: bool = False
+    maps: jax.Array | None = None
 
 
 @dataclasses.dataclass
@@ -74,17 +78,16 @@ class VideoSession:
         return list(self.objects)
 
 
-def split(prediction: MaskPrediction, count: int, maps: jax.Array | None = None) -> list[Result]:
-    """The results of the first `count` objects of one frame of one video."""
-    on_host = jax.device_get(prediction)
-    memories = None if maps is None else np.asarray(maps)
+def split(prediction: MaskPrediction, count: int, maps: Sequence[jax.Array] = ()) -> list[Result]:
+    """The results of the first `count` objects of one frame of one video, and their spatial memories, if there are."""
+    on_host = transfer.to_host(prediction)
     return [
         Result(
             logits=on_host.logits[0, row],
             iou=float(on_host.iou[0, row]),
             object_score=float(on_host.object_score[0, row]),
             pointer=on_host.pointer[0, row],
-            maps=None if memories is None else memories[0, row],
+            maps=maps[row] if maps else None,
         )
         for row in range(count)
     ]
@@ -104,54 +107,53 @@ def join(results: Sequence[Result]) -> MaskPrediction:
 def gather_memory(
     config: SAM2Config,
     objects: Sequence[TrackedObject],
+    length: int,
     frame: int,
-    step: int,
-    maps_of: Callable[[TrackedObject, int, Result], np.ndarray],
+    direction: int,
+    maps_of: Callable[[int, Result], jax.Array],
 ) -> MemoryBank:
     """The bank that a frame sees: every prompted frame, and the tracked ones that are near behind it.
 
     Args:
-        step: 1 where tracking goes forward in time, -1 where it goes back.
-        maps_of: gives the spatial memory of a result, made anew where it was let go.
+        length: frames of the video.
+        direction: 1 where tracking goes forward in time, -1 where it goes back.
+        maps_of: gives the spatial memory of a result on a frame, made anew where it was let go.
     """
     rows = bucket(len(objects))
     slots = bucket(max(len(item.prompted) for item in objects))
-    side, recent, pointers = config.embedding_size, recent_slots(config), config.object_pointers - 1
-    map_shape = (side, side, config.memory_dim)
+    nothing = jnp.zeros((config.embedding_size,) * 2 + (config.memory_dim,), jnp.bfloat16)
+    prompted_maps = [[nothing] * slots for _ in range(rows)]
+    recent_maps = [[nothing] * recent_slots(config) for _ in range(rows)]
+    shapes = jax.eval_shape(lambda: empty_memory(config, 1, rows, slots))
+    pointers, tags = (lambda x: np.zeros(x.shape, x.dtype)), (lambda x: np.full(x.shape, EMPTY, x.dtype))
     bank = MemoryBank(
-        prompted_maps=np.zeros((1, rows, slots, *map_shape), jax.numpy.bfloat16),
-        prompted_pointers=np.zeros((1, rows, slots, config.hidden_dim), np.float32),
-        prompted_frames=np.full((1, rows, slots), EMPTY, np.int32),
-        recent_maps=np.zeros((1, rows, recent, *map_shape), jax.numpy.bfloat16),
-        recent_frames=np.full((1, rows, recent), EMPTY, np.int32),
-        recent_pointers=np.zeros((1, rows, pointers, config.hidden_dim), np.float32),
-        recent_pointer_frames=np.full((1, rows, pointers), EMPTY, np.int32),
+        prompted_maps=None,
+        prompted_pointers=pointers(shapes.prompted_pointers),
+        prompted_frames=tags(shapes.prompted_frames),
+        recent_maps=None,
+        recent_frames=tags(shapes.recent_frames),
+        recent_pointers=pointers(shapes.recent_pointers),
+        recent_pointer_frames=tags(shapes.recent_pointer_frames),
+        max_pointer_distance=np.full((1, rows), max_pointer_distance(config, length), np.int32),
     )
+    map_slots, pointer_slots = slots_read(config, frame, direction)
     for row, item in enumerate(objects):
         for slot, (index, result) in enumerate(item.prompted.items()):
-            bank.prompted_maps[0, row, slot] = maps_of(item, index, result)
+            prompted_maps[row][slot] = maps_of(index, result)
             bank.prompted_pointers[0, row, slot] = result.pointer
             bank.prompted_frames[0, row, slot] = index
-        for age in range(1, pointers + 1):
-            index = frame - step * age
+        for index, slot in pointer_slots:
             if index in item.tracked:
-                bank.recent_pointers[0, row, index % pointers] = item.tracked[index].pointer
-                bank.recent_pointer_frames[0, row, index % pointers] = index
-        for index, slot in _recent_frames(config, frame, step):
+                bank.recent_pointers[0, row, slot] = item.tracked[index].pointer
+                bank.recent_pointer_frames[0, row, slot] = index
+        for index, slot in map_slots:
             if index in item.tracked:
-                bank.recent_maps[0, row, slot] = maps_of(item, index, item.tracked[index])
+                recent_maps[row][slot] = maps_of(index, item.tracked[index])
                 bank.recent_frames[0, row, slot] = index
-    return jax.device_put(bank)
+    return jax.device_put(bank.replace(prompted_maps=_stack(prompted_maps), recent_maps=_stack(recent_maps)))
 
 
-def reach(config: SAM2Config) -> int:
-    """How many frames back a memory may be and still be read."""
-    return config.recent_frames * config.memory_stride
-
-
-def _recent_frames(config: SAM2Config, frame: int, step: int) -> list[tuple[int, int]]:
-    """The frames before one whose memories will be read, and the slots where `memory_bank.write_recent` puts them."""
-    stride, ring = config.memory_stride, config.recent_frames
-    frames = [frame - step * age for age in range(1, reach(config) + 1)]
-    kept = [(index, index // stride % ring) for index in frames if index % stride == 0]
-    return kept if stride == 1 else [*kept, (frame - step, ring)]
+@jax.jit
+def _stack(maps: list[list[jax.Array]]) -> jax.Array:
+    """Spatial memories by object and slot -> (1, O, slots, h, w, memory channels)."""
+    return jnp.stack([jnp.stack(slots) for slots in maps])[None]

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sam2_jax import memory_bank
+from sam2_jax import memory_bank, transfer
 from sam2_jax.media import read_picture, remove_small_regions, resize_frame, resize_logits, resize_mask
 from sam2_jax.memory_bank import MemoryBank, empty_memory
 from sam2_jax.model import SAM2
@@ -90,8 +90,9 @@ class SAM2StreamPredictor:
         self._before = self._memory
         self._known = np.array([obj_id is not None for obj_id in self._rows])
         if self._known.any():
-            memory, self._seen = track_frame(self.model, self.params, self._memory, features, self.frame)
+            memory, seen = track_frame(self.model, self.params, self._memory, features, self.frame)
             self._memory = memory_bank.forget(memory, jnp.asarray(~self._known[None]))
+            self._seen = transfer.to_host(seen)
         return self._answer()
 
     def add_new_points_or_box(
@@ -111,7 +112,7 @@ class SAM2StreamPredictor:
             earlier, points, labels, box, clear_old_points, self._size, config.image_size, normalize_coords
         )
         row = self._rows.index(obj_id) if obj_id in self._rows else None
-        shown = None if row is None else self._shown(np.asarray(self._seen.logits[0, row]))
+        shown = None if row is None else self._shown(self._seen.logits[0, row])
         prompts = lay_out_correction(*given, shown, config.mask_size)
         if row is not None and self._known[row]:
             memory = jax.tree.map(lambda x: x[:, row : row + 1], self._before)
@@ -141,19 +142,19 @@ class SAM2StreamPredictor:
         self._rows[row] = None
         self._known[row] = False
         self._points.pop(obj_id, None)
-        self._memory = memory_bank.forget(self._memory, self._only(row))
+        self._memory = memory_bank.forget(self._memory, jnp.asarray(np.arange(len(self._rows))[None] == row))
 
     def _take(self, obj_id: int, prediction: MaskPrediction) -> StreamMasks:
         """Makes a prompted prediction of one object the truth of the latest frame, and remembers it."""
-        shown = self._shown(np.asarray(prediction.logits[0, 0]))[None, None]
+        prediction = transfer.to_host(prediction)
+        shown = self._shown(prediction.logits[0, 0])[None, None]
         maps = remember(
             self.model, self.params, self._features, prediction.replace(logits=shown), np.ones((1, 1), bool)
         )
         row = self._row_of(obj_id)
-        only = self._only(row)
-        self._seen = _put_row(self._seen, prediction, only)
-        memory = memory_bank.forget(self._memory, only, self.frame)
-        self._memory = _write_row(memory, self.frame, maps, prediction.pointer, only)
+        only = np.arange(len(self._rows))[None] == row
+        self._seen = jax.tree.map(lambda seen, new: _with_row(seen, row, new), self._seen, prediction)
+        self._memory = _write(self.model.config, self._memory, self.frame, maps, prediction.pointer, only, only)
         return self._answer()
 
     def _row_of(self, obj_id: int) -> int:
@@ -163,7 +164,7 @@ class SAM2StreamPredictor:
             rows = len(self._rows)
             grow = functools.partial(jax.tree.map, lambda old, new: jnp.concatenate([old, new], axis=1))
             self._before, self._memory = (grow(bank, self._empty(rows)) for bank in (self._before, self._memory))
-            self._seen = grow(self._seen, self._nothing(rows))
+            self._seen = jax.tree.map(lambda *seen: np.concatenate(seen, axis=1), self._seen, self._nothing(rows))
             self._rows += [None] * rows
             self._known = np.concatenate([self._known, np.zeros(rows, bool)])
         row = self._rows.index(None)
@@ -172,8 +173,7 @@ class SAM2StreamPredictor:
 
     def _answer(self) -> StreamMasks:
         rows = [row for row, obj_id in enumerate(self._rows) if obj_id is not None]
-        seen = jax.device_get(self._seen)
-        side = self.model.config.mask_size
+        seen, side = self._seen, self.model.config.mask_size
         logits = [self._shown(seen.logits[0, row]) for row in rows]
         masks = resize_logits(np.reshape(logits, (len(rows), side, side)), self._size)
         return StreamMasks(self.frame, self.obj_ids, masks[:, None], seen.object_score[0, rows], seen.iou[0, rows])
@@ -181,19 +181,16 @@ class SAM2StreamPredictor:
     def _shown(self, logits: np.ndarray) -> np.ndarray:
         return remove_small_regions(logits, 0, self.fill_hole_area, margin=0.1)
 
-    def _only(self, row: int) -> jax.Array:
-        return jnp.asarray(np.arange(len(self._rows))[None] == row)
-
     def _empty(self, rows: int) -> MemoryBank:
         return empty_memory(self.model.config, 1, rows, self._prompted_frames)
 
     def _nothing(self, rows: int) -> MaskPrediction:
         config = self.model.config
         return MaskPrediction(
-            logits=jnp.zeros((1, rows, config.mask_size, config.mask_size)),
-            iou=jnp.zeros((1, rows)),
-            object_score=jnp.zeros((1, rows)),
-            pointer=jnp.zeros((1, rows, config.hidden_dim)),
+            logits=np.zeros((1, rows, config.mask_size, config.mask_size), np.float32),
+            iou=np.zeros((1, rows), np.float32),
+            object_score=np.zeros((1, rows), np.float32),
+            pointer=np.zeros((1, rows, config.hidden_dim), np.float32),
         )
 
     def _require_frame(self) -> None:
@@ -201,12 +198,11 @@ class SAM2StreamPredictor:
             raise RuntimeError("There is no frame yet; call add_frame first.")
 
 
-_write_row = jax.jit(memory_bank.write_prompted)
+_write = jax.jit(memory_bank.write, static_argnums=0)
 
 
-@jax.jit
-def _put_row(old: MaskPrediction, new: MaskPrediction, only: jax.Array) -> MaskPrediction:
-    def put(old, new):
-        return jnp.where(only.reshape(*only.shape, *(1,) * (old.ndim - 2)), new, old)
-
-    return jax.tree.map(put, old, new)
+def _with_row(seen: np.ndarray, row: int, new: np.ndarray) -> np.ndarray:
+    """`seen` (1, O, ...) with one object's values in place of its own, (1, 1, ...)."""
+    seen = seen.copy()
+    seen[:, row] = new[:, 0]
+    return seen

@@ -4,23 +4,31 @@
 In: a `VideoSession` and prompts at the model's size. Out: `Result`s, put where they belong in the session.
 """
 
+import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import jax
 import numpy as np
 
+from sam2_jax import memory_bank, transfer
+from sam2_jax.config import SAM2Config
 from sam2_jax.media import remove_small_regions, resize_frame
 from sam2_jax.media.videos import ahead
-from sam2_jax.memory_bank import MemoryBank
+from sam2_jax.memory_bank import MemoryBank, reach
 from sam2_jax.model import SAM2
-from sam2_jax.predictors.session import Result, TrackedObject, VideoSession, gather_memory, join, reach, split
+from sam2_jax.predictors.session import Result, TrackedObject, VideoSession, gather_memory, join, split
 from sam2_jax.segmentation import encode_frames
 from sam2_jax.tracking import predict_first, predict_with_memory, remember, take_masks, track_frame
-from sam2_jax.types import FrameFeatures, Prompts
+from sam2_jax.types import FrameFeatures, MaskPrediction, Prompts
 
 _FEATURES_KEPT = 4  # encoded frames that stay at hand, for clicks that follow each other
-_FRAMES_AHEAD = 2
+_FRAMES_AHEAD = 4
+_RESIZED_AT_ONCE = 2
+Item = TypeVar("Item")
 
 
 class SessionTracker:
@@ -45,8 +53,7 @@ class SessionTracker:
             return split(predict_first(self.model, self.params, features, prompts), 1)[0]
         step = item.steps[frame]
         memory = self._memory(session, [item], frame, step)
-        horizon = self._horizon(session)
-        prediction = predict_with_memory(self.model, self.params, memory, features, frame, step, horizon, prompts)
+        prediction = predict_with_memory(self.model, self.params, memory, features, frame, step, prompts)
         return split(prediction, 1)[0]
 
     def take(self, session: VideoSession, frame: int, mask: np.ndarray) -> Result:
@@ -64,7 +71,8 @@ class SessionTracker:
                 raise RuntimeError(f"Object {obj_id} has no prompt; add points, a box or a mask first.")
         for item in session.objects.values():
             for frame, (result, counts) in sorted(item.pending.items(), key=lambda entry: entry[1][1]):
-                result.maps = self._make_maps(session, frame, result, prompted=True)
+                result.hard = True
+                result.maps = self._make_maps(session, frame, result)
                 (item.prompted if counts else item.tracked)[frame] = result
                 if self.clear_near_prompts:
                     span = reach(self.model.config) + self.model.config.memory_stride
@@ -78,35 +86,51 @@ class SessionTracker:
         """Carries all objects over frames in order, forward or back; yields each frame when its results are there."""
         if not order:
             return
-        items, step = list(session.objects.values()), order.step
-        memory = self._memory(session, items, order[0], step)
-        pictures = ahead(session.video.frames(order), _FRAMES_AHEAD)
-        for picture, frame in zip(pictures, order):  # pictures first: their end is where damage is told
-            if not all(frame in item.prompted for item in items):
-                features = self._features(session, frame, picture)
-                memory, prediction = track_frame(
-                    self.model, self.params, memory, features, frame, step, self._horizon(session)
-                )
-                maps = jax.device_get(memory.recent_maps[:, :, self._latest_slot(frame)])
-                for item, result in zip(items, split(prediction, len(items), maps)):
+        items, direction = list(session.objects.values()), order.step
+        for frame, dispatched in one_behind(self._dispatch(session, items, order)):
+            if dispatched is not None:
+                for item, result in zip(items, split(dispatched[0], len(items), dispatched[1])):
                     if frame not in item.prompted:
                         item.tracked[frame] = result
             for item in items:
-                item.steps[frame] = step
+                item.steps[frame] = direction
                 # A memory too far behind to be read is let go; it can be made anew from its mask.
-                behind = item.tracked.get(frame - step * reach(self.model.config))
+                behind = item.tracked.get(frame - direction * reach(self.model.config))
                 if behind is not None:
                     behind.maps = None
             yield frame
+
+    def _dispatch(
+        self, session: VideoSession, items: list[TrackedObject], order: range
+    ) -> Iterator[tuple[int, tuple[MaskPrediction, list[jax.Array]] | None]]:
+        """Each frame with what the device will say of it; nothing where every object was prompted."""
+        memory = self._memory(session, items, order[0], order.step)
+        with contextlib.closing(self._resized(session, order)) as frames:
+            for resized, frame in zip(frames, order):  # frames first: their end is where damage is told
+                if all(frame in item.prompted for item in items):
+                    yield frame, None
+                    continue
+                features = self._features(session, frame, resized)
+                memory, prediction = track_frame(self.model, self.params, memory, features, frame, order.step)
+                yield frame, (transfer.start(prediction), _rows(self.model.config, memory, frame))
+
+    def _resized(self, session: VideoSession, order: range) -> Iterator[np.ndarray]:
+        """Frames at the model's size, decoded and resized ahead in threads."""
+        with ThreadPoolExecutor(_RESIZED_AT_ONCE) as pool:
+            size = self.model.config.image_size
+            futures = (pool.submit(resize_frame, picture, size) for picture in session.video.frames(order))
+            with contextlib.closing(ahead(futures, _FRAMES_AHEAD)) as waiting:
+                for future in waiting:
+                    yield future.result()
 
     def shown(self, logits: np.ndarray) -> np.ndarray:
         """Logits as a user sees them: without small holes."""
         return remove_small_regions(logits, 0, self.fill_hole_area, margin=0.1)
 
-    def _features(self, session: VideoSession, frame: int, picture: np.ndarray | None = None) -> FrameFeatures:
+    def _features(self, session: VideoSession, frame: int, resized: np.ndarray | None = None) -> FrameFeatures:
         if frame not in session.features:
-            picture = session.video.frame(frame) if picture is None else picture
-            resized = resize_frame(picture, self.model.config.image_size)
+            if resized is None:
+                resized = resize_frame(session.video.frame(frame), self.model.config.image_size)
             session.features[frame] = encode_frames(self.model, self.params, resized[None])
             if len(session.features) > _FEATURES_KEPT:
                 session.features.popitem(last=False)
@@ -114,23 +138,41 @@ class SessionTracker:
         return session.features[frame]
 
     def _memory(self, session: VideoSession, items: list[TrackedObject], frame: int, step: int) -> MemoryBank:
-        def maps_of(item: TrackedObject, index: int, result: Result) -> np.ndarray:
+        def maps_of(index: int, result: Result) -> jax.Array:
             if result.maps is None:
-                result.maps = self._make_maps(session, index, result, prompted=index in item.prompted)
+                result.maps = self._make_maps(session, index, result)
             return result.maps
 
-        return gather_memory(self.model.config, items, frame, step, maps_of)
+        return gather_memory(self.model.config, items, session.video.length, frame, step, maps_of)
 
-    def _make_maps(self, session: VideoSession, frame: int, result: Result, prompted: bool) -> np.ndarray:
-        logits = self.shown(result.logits) if prompted else result.logits
+    def _make_maps(self, session: VideoSession, frame: int, result: Result) -> jax.Array:
+        logits = self.shown(result.logits) if result.hard else result.logits
         prediction = join([dataclasses.replace(result, logits=logits)])
         features = self._features(session, frame)
-        maps = remember(self.model, self.params, features, prediction, np.array([[prompted]]))
-        return np.asarray(maps.astype("bfloat16"))[0, 0]
+        maps = remember(self.model, self.params, features, prediction, np.array([[result.hard]]))
+        return maps.astype("bfloat16")[0, 0]
 
-    def _latest_slot(self, frame: int) -> int:
-        recent = self.model.config.recent_frames
-        return frame % recent if self.model.config.memory_stride == 1 else recent
 
-    def _horizon(self, session: VideoSession) -> int:
-        return max(min(session.video.length, self.model.config.object_pointers) - 1, 1)
+def one_behind(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, each once the next one was asked for; an error comes behind the items before it."""
+    waiting, failed = [], None
+    with contextlib.closing(items):
+        while failed is None:
+            try:
+                following = next(items)
+            except StopIteration:
+                break
+            except Exception as error:
+                failed = error
+                break
+            yield from waiting
+            waiting = [following]
+        yield from waiting
+    if failed is not None:
+        raise failed
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _rows(config: SAM2Config, memory: MemoryBank, frame: jax.Array) -> list[jax.Array]:
+    """The latest spatial memory of each object of one video."""
+    return list(memory_bank.latest_maps(config, memory, frame)[0])

@@ -78,11 +78,11 @@ def _full_memory(model):
     """A bank of one object with a prompted frame and every recent one."""
     import jax.numpy as jnp
 
-    from sam2_jax.memory_bank import empty_memory, write_prompted, write_recent
+    from sam2_jax.memory_bank import empty_memory, write
 
     memory = empty_memory(model.config)
     one, maps, pointer = jnp.ones((1, 1), bool), memory.recent_maps[:, :, 0], memory.recent_pointers[:, :, 0]
-    memory = write_prompted(memory, jnp.int32(0), maps, pointer, one)
+    memory = write(model.config, memory, 0, maps, pointer, prompted=one)
     for frame in range(100 - model.config.object_pointers * model.config.memory_stride, 100):
-        memory = write_recent(memory, jnp.int32(frame), maps, pointer, one, model.config.memory_stride)
+        memory = write(model.config, memory, frame, maps, pointer, prompted=~one)
     return memory

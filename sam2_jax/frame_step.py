@@ -52,7 +52,6 @@ def commit(
     frame: jax.Array | int,
     prompted: jax.Array,
     hard: jax.Array,
-    which: jax.Array | None = None,
 ) -> MemoryBank:
     """The bank with the prediction (B, O, ...) in it.
 
@@ -60,10 +59,9 @@ def commit(
         features: (B, ...), as they were before any memory.
         prompted: (B, O) bool, the objects that were prompted on the frame; they are remembered apart.
         hard: (B, O) bool, the objects whose mask is remembered as a hard one, as a user has seen it.
-        which: (B, O) bool, the objects to be remembered; all without it.
     """
     maps = remember(model, params, features, prediction, hard)
-    return memory_bank.write(model.config, memory, frame, maps, prediction.pointer, prompted, which)
+    return memory_bank.write(model.config, memory, frame, maps, prediction.pointer, prompted)
 
 
 def remember(

@@ -10,12 +10,11 @@ import time
 from pathlib import Path
 
 import numpy as np
-from command_line import QUICK
+from command_line import QUICK, ROOT
 from flax import traverse_util
 
 import sam2_jax
 
-ROOT = Path(__file__).parents[1]
 STEPS = 5
 NO_REMATERIALISATION = [f"--set=rematerialise.{part}=false" for part in ("encoder", "memory", "decoder")]
 

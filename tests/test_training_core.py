@@ -47,11 +47,7 @@ def decide(first: list[FirstPrompt], corrected: list[bool]) -> Decisions:
     return Decisions(first, jnp.array(corrected), processing_order(first), jnp.zeros((len(first), USER.clicks), bool))
 
 
-# Unoptimised programs: they are compiled in half the time, and run on next to nothing.
-compiled = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
-
-
-@functools.partial(compiled, static_argnums=(0, 4))
+@functools.partial(jax.jit, static_argnums=(0, 4))
 def gradients(model, params, batch, decisions, rematerialise=Rematerialise()):  # noqa: B008, it is frozen
     """The gradients of the loss, and the metrics."""
 
@@ -61,7 +57,7 @@ def gradients(model, params, batch, decisions, rematerialise=Rematerialise()):  
     return jax.grad(loss, has_aux=True)(params)
 
 
-@functools.partial(compiled, static_argnums=0)
+@functools.partial(jax.jit, static_argnums=0)
 def look(model, params, batch, decisions):
     """The answers at every step, and the user's points."""
 
@@ -326,7 +322,7 @@ def test_what_is_dropped_is_drawn_from_the_key():
     model, params = small_model(stages=(1, 1, 1, 1), decoder_layers=1, attention="xla")
     batch, decisions = make_batch([0], 2, 1), decide([MASK, NONE], [False, False])
 
-    @compiled
+    @jax.jit
     def loss(params, key):
         return clip_loss(model, params, batch, decisions, key, USER, WEIGHTS)[0]
 

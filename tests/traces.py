@@ -84,8 +84,8 @@ def evaluation() -> Trace:
 def training() -> Trace:
     model, params = small_model(drop_path_rate=0.0)
     user = SimulatedUser(clicks=2)
-    pictures, masks = (np.stack(arrays) for arrays in zip(*(make_clip(4, 2, 64, seed) for seed in (0, 1))))
-    batch = dict(frames=pictures, masks=masks, valid=np.ones((2, 2), bool))
+    clips, masks = (np.stack(arrays) for arrays in zip(*(make_clip(4, 2, 64, seed) for seed in (0, 1))))
+    batch = dict(frames=clips, masks=masks, valid=np.ones((2, 2), bool))
 
     @jax.jit
     def step(params, decisions, key):

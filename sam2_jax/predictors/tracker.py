@@ -106,7 +106,7 @@ class SessionTracker:
         """Each frame with what the device will say of it; nothing where every object was prompted."""
         memory = self._memory(session, items, order[0], order.step)
         with contextlib.closing(self._resized(session, order)) as frames:
-            for resized, frame in zip(frames, order):  # frames first: their end is where damage is told
+            for resized, frame in zip(frames, order):  # frames first: their end raises decoding errors
                 if all(frame in item.prompted for item in items):
                     yield frame, None
                     continue
@@ -118,7 +118,7 @@ class SessionTracker:
         """Frames at the model's size, decoded and resized ahead in threads."""
         with ThreadPoolExecutor(_RESIZED_AT_ONCE) as pool:
             size = self.model.config.image_size
-            futures = (pool.submit(resize_frame, picture, size) for picture in session.video.frames(order))
+            futures = (pool.submit(resize_frame, frame, size) for frame in session.video.frames(order))
             with contextlib.closing(ahead(futures, _FRAMES_AHEAD)) as waiting:
                 for future in waiting:
                     yield future.result()

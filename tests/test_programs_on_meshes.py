@@ -69,10 +69,7 @@ def answer(code: str, *arguments: str, **environment: str) -> dict:
     return json.loads(result.stdout.splitlines()[-1])
 
 
-FEW = 1024
-
-
-def moves_only_parameters_and_numbers(found: dict) -> bool:
+def moves_only_parameters_and_numbers(found: dict, few: int = 1) -> bool:
     """Whether every collective is of parameters, of their gradients or shards, or of a few numbers.
 
     The compiler may sum the position embedding's gradient over devices before it shrinks it to the parameter's size.
@@ -81,7 +78,7 @@ def moves_only_parameters_and_numbers(found: dict) -> bool:
 
     def harmless(shape: str) -> bool:
         sizes = tuple(int(size) for size in re.findall(r"\d+", shape[shape.index("[") :]))
-        return sizes in allowed or math.prod(sizes) <= FEW
+        return sizes in allowed or math.prod(sizes) <= few
 
     return all(harmless(shape) for _, shapes in found["moved"] for shape in shapes)
 
@@ -157,4 +154,6 @@ def test_predictors_and_evaluation_get_the_kernel_on_a_host_of_several_tpus(name
 @pytest.mark.slow
 def test_a_step_of_training_on_tpus_exchanges_gradients_and_numbers_alone():
     found = answer(ON_TPUS, "v5e:2x2", "train_step")
-    assert found["kernels"] > 0 and found["moved"] and moves_only_parameters_and_numbers(found), found["moved"]
+    assert found["kernels"] > 0 and found["moved"]
+    # Six sums of 128 channels are carried in one collective.
+    assert moves_only_parameters_and_numbers(found, few=6 * 128), found["moved"]

@@ -29,8 +29,8 @@ def condition(
     Args:
         memory: (B, O, ...) what is remembered before the frames.
         features: (B, ...).
-        frame: int32 index of the frame.
-        direction: 1 where tracking goes forward in time, -1 where it goes back.
+        frame: int32 index of the frame; (B, 1) where it is another for each video.
+        direction: 1 where tracking goes forward in time, -1 where it goes back; (B, 1) likewise.
         dropout: in training, the key of what memory attention drops.
     """
     seen = memory_bank.read(model.config, memory, frame, direction)
@@ -52,16 +52,19 @@ def commit(
     frame: jax.Array | int,
     prompted: jax.Array,
     hard: jax.Array,
-) -> MemoryBank:
-    """The bank with the prediction (B, O, ...) in it.
+    objects: jax.Array | None = None,
+) -> tuple[MemoryBank, jax.Array]:
+    """The bank with the prediction (B, O, ...) in it, and the spatial memories (B, O, h, w, memory channels).
 
     Args:
         features: (B, ...), as they were before any memory.
+        frame: int32 index of the frame; (B, O) or (B, 1) where there are several.
         prompted: (B, O) bool, the objects that were prompted on the frame; they are remembered apart.
         hard: (B, O) bool, the objects whose mask is remembered as a hard one, as a user has seen it.
+        objects: (B, O) bool, the objects that are to remember the frame; all without it.
     """
-    maps = remember(model, params, features, prediction, hard)
-    return memory_bank.write(model.config, memory, frame, maps, prediction.pointer, prompted)
+    maps = remember(model, params, features, prediction, hard).astype(memory.recent_maps.dtype)
+    return memory_bank.write(model.config, memory, frame, maps, prediction.pointer, prompted, objects), maps
 
 
 def remember(
@@ -76,5 +79,12 @@ def for_each_object(model: SAM2, step, arrays):
     if not use_cpu_tiling(model.config.attention):
         return step(arrays)
     one_by_one = jax.tree.map(lambda x: einops.rearrange(x, "b o ... -> o b 1 ..."), arrays)
-    results = jax.lax.map(step, one_by_one)
+    results = for_each_row(model, step, one_by_one)
     return jax.tree.map(lambda x: einops.rearrange(x, "o b 1 ... -> b o ..."), results)
+
+
+def for_each_row(model: SAM2, step, rows):
+    """`step` of each of N rows: of all together; or, on a CPU, one by one."""
+    if use_cpu_tiling(model.config.attention):
+        return jax.lax.map(step, rows)
+    return jax.vmap(step)(rows)

@@ -137,11 +137,6 @@ def slots_read(
     return maps, [(frame - direction * age, (frame - direction * age) % pointers) for age in range(1, pointers + 1)]
 
 
-def latest_maps(config: SAM2Config, bank: MemoryBank, frame: int) -> jax.Array:
-    """Spatial memories (B, O, h, w, memory channels) of the frame that was written last, if it was tracked."""
-    return bank.recent_maps[:, :, frame % config.recent_frames if config.memory_stride == 1 else config.recent_frames]
-
-
 def write(
     config: SAM2Config,
     bank: MemoryBank,
@@ -157,7 +152,7 @@ def write(
     before keeps the memory it has.
 
     Args:
-        frame: int32 index of the frame; (B, O) where it is another for each object.
+        frame: int32 index of the frame; (B, O) or (B, 1) where it is another for each object or video.
         maps: (B, O, h, w, memory channels), pointers: (B, O, C).
         prompted: (B, O) bool, the objects that are prompted on it.
         which: (B, O) bool, the objects that are to remember it; the others' memories stay. All without it.
@@ -221,9 +216,10 @@ def read(config: SAM2Config, bank: MemoryBank, frame: jax.Array | int, direction
     `config.attended_prompted_frames` are read as such; others that are recent are read as if they were not prompted.
 
     Args:
-        frame: int32 index of the frame.
-        direction: 1 where tracking goes forward in time, -1 where it goes back.
+        frame: int32 index of the frame; (B, O) or (B, 1) where it is another for each object or video.
+        direction: 1 where tracking goes forward in time, -1 where it goes back; (B, O) or (B, 1) likewise.
     """
+    frame, direction = jnp.asarray(frame)[..., None], jnp.asarray(direction)[..., None]
     stride, nearest = config.memory_stride, config.attended_prompted_frames
     slots, count = jnp.arange(bank.recent_frames.shape[-1]), bank.recent_pointer_frames.shape[-1]
     recent = config.recent_frames
@@ -269,8 +265,11 @@ def _pack(valid: jax.Array, *arrays: jax.Array) -> tuple[list[jax.Array], jax.Ar
 
 
 def _place(tags: jax.Array, frame, direction, stride: int, recent: int) -> tuple[jax.Array, jax.Array]:
-    """Which of the recent memories (0 the latest) each slot (B, O, slots) holds, and whether it holds one at all."""
-    back = jnp.arange(recent)
+    """Which of the recent memories (0 the latest) each slot (B, O, slots) holds, and whether it holds one at all.
+
+    `frame` and `direction` have an axis for the slots.
+    """
+    back, frame, direction = jnp.arange(recent), frame[..., None], direction[..., None]
     # The latest frame, then those whose number is a multiple of the stride.
     forward = (frame - 2) // stride * stride - (back - 1) * stride
     backward = -(-(frame + 2) // stride) * stride + (back - 1) * stride

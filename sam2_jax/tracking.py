@@ -93,13 +93,25 @@ def track_frame(
 
     An object that was prompted on this very frame keeps the memory it has of it.
     """
+    return carry_objects(model, params, memory, features, frame, direction)[:2]
 
-    def one_frame(memory: MemoryBank) -> tuple[MemoryBank, MaskPrediction]:
+
+def carry_objects(
+    model: SAM2,
+    params: dict,
+    memory: MemoryBank,
+    features: FrameFeatures,
+    frame: jax.Array,
+    direction: jax.Array | int = 1,
+) -> tuple[MemoryBank, MaskPrediction, jax.Array]:
+    """As `track_frame`, inside of other programs; and the frame's spatial memories (B, O, h, w, memory channels)."""
+
+    def one_frame(memory: MemoryBank) -> tuple[MemoryBank, MaskPrediction, jax.Array]:
         nobody = jnp.zeros(memory.recent_frames.shape[:2], bool)
         conditioned = frame_step.condition(model, params, memory, features, frame, direction)
         prediction = frame_step.predict(model, params, conditioned, no_points(*nobody.shape))
-        memory = frame_step.commit(model, params, memory, features, prediction, frame, prompted=nobody, hard=nobody)
-        return memory, prediction
+        memory, maps = frame_step.commit(model, params, memory, features, prediction, frame, nobody, nobody)
+        return memory, prediction, maps
 
     return for_each_object(model, one_frame, memory)
 

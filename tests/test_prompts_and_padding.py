@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from small import small_model
 
+from sam2_jax.buckets import bucket
 from sam2_jax.config import SAM2Config
 from sam2_jax.model.mask_decoder import ambiguous_mask, heeds
 from sam2_jax.model.sam2 import enlarge
 from sam2_jax.predictors import SAM2ImagePredictor
-from sam2_jax.predictors.prompts import bucket
 from sam2_jax.segmentation import decode_image, encode_frames, segment_image
 from sam2_jax.types import DecodedMasks, Label, Prompts
 

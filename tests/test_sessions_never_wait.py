@@ -12,7 +12,9 @@ import pytest
 from small import small_model
 from test_memory_and_tracking import CLICK, FRAMES, LENGTH
 
-from sam2_jax.predictors import SAM2VideoPredictor, tracker
+from sam2_jax.predictors import SAM2VideoPredictor
+from sam2_jax.predictors.video_session import VideoSession
+from sam2_jax.session import passes
 
 
 @pytest.fixture(scope="module")
@@ -36,17 +38,17 @@ def test_the_next_frame_is_under_way_before_this_one_is_looked_at(model_and_para
     dispatched = []
 
     def slow(*arguments):
-        memory, prediction = original(*arguments)
+        ((memory, prediction, maps),) = original(*arguments)
         prediction = prediction.replace(logits=_long(prediction.logits, rounds))
         dispatched.append(prediction.logits)
-        return memory, prediction
+        return [(memory, prediction, maps)]
 
-    original = tracker.track_frame
+    original = passes.carry_together
     predictor = SAM2VideoPredictor(*model_and_params)
     state = predictor.init_state(FRAMES)
     predictor.add_new_points_or_box(state, 0, 1, **CLICK)
     list(predictor.propagate_in_video(state, max_frame_num_to_track=3))  # compiles
-    monkeypatch.setattr(tracker, "track_frame", slow)
+    monkeypatch.setattr(passes, "carry_together", slow)
     for frame, _, _ in predictor.propagate_in_video(state, max_frame_num_to_track=6):
         if 0 < frame < 6:
             assert len(dispatched) == frame + 1 and not dispatched[-1].is_ready()
@@ -85,8 +87,7 @@ class Damaged:
 
 def test_damage_is_told_at_its_frame(model_and_params):
     predictor = SAM2VideoPredictor(*model_and_params)
-    state = predictor.init_state(FRAMES)
-    state.video = Damaged()
+    state = VideoSession(predictor.runtime, Damaged())
     predictor.add_new_points_or_box(state, 0, 1, **CLICK)
     seen = (frame for frame, _, _ in predictor.propagate_in_video(state))
     assert [next(seen) for _ in range(5)] == [0, 1, 2, 3, 4]

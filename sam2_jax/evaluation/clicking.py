@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sam2_jax.buckets import bucket
 from sam2_jax.clicks import centre_click
-from sam2_jax.predictors.prompts import bucket
 from sam2_jax.types import Label, Prompts
 
 _PADDED_TO = 64  # pixels; a side of the masks is a multiple of it

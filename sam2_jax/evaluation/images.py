@@ -16,13 +16,13 @@ import numpy as np
 from flax import struct
 
 from sam2_jax import transfer
+from sam2_jax.buckets import bucket
 from sam2_jax.evaluation.clicking import click_and_look, pad_packed, unpack
 from sam2_jax.evaluation.clips import Clip
-from sam2_jax.evaluation.steps import for_each_object
+from sam2_jax.frame_step import for_each_row
 from sam2_jax.media.resizing import resize_picture
 from sam2_jax.model import SAM2
 from sam2_jax.model.mask_decoder import best_ambiguous, clear_mask, take_mask
-from sam2_jax.predictors.prompts import bucket
 from sam2_jax.segmentation import encode_frames
 from sam2_jax.target import compiled
 from sam2_jax.types import FrameFeatures
@@ -162,4 +162,4 @@ def _click_on_pictures(
         answer, ious = click_and_look(predict, truth, size[None], model.config.image_size, clicks)
         return ious[:, 0, 0], answer.logits[0, 0]
 
-    return for_each_object(model, click, (pictures, packed))
+    return for_each_row(model, click, (pictures, packed))

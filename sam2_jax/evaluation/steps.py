@@ -15,7 +15,6 @@ from sam2_jax import frame_step, memory_bank
 from sam2_jax.evaluation.clicking import click_and_look, iou, shown, unpack
 from sam2_jax.memory_bank import EMPTY, MemoryBank
 from sam2_jax.model import SAM2
-from sam2_jax.model.attention import use_cpu_tiling
 from sam2_jax.model.prompt_encoder import no_points
 from sam2_jax.target import compiled
 from sam2_jax.types import FrameFeatures, MaskPrediction
@@ -99,7 +98,7 @@ def click_on_frames(
         return jax.tree.map(lambda x: x[0, 0], (prediction, maps))
 
     rows = (features, truth, None if memory is None else jax.tree.map(lambda x: x[0], memory), frames, before)
-    return jax.tree.map(lambda x: x[None], for_each_object(model, click, rows))
+    return jax.tree.map(lambda x: x[None], frame_step.for_each_row(model, click, rows))
 
 
 @struct.dataclass
@@ -179,8 +178,7 @@ def _carry_objects(
             final,
             fits,
         )
-    maps = frame_step.remember(model, params, features, final, hard).astype(memory.recent_maps.dtype)
-    memory = memory_bank.write(model.config, memory, frame.frames, maps, final.pointer, paused, needed)
+    memory, maps = frame_step.commit(model, params, memory, features, final, frame.frames, paused, hard, needed)
     return memory, Passed(final, maps, jnp.where(frame.annotated, fits, jnp.nan), paused)
 
 
@@ -191,13 +189,6 @@ def _like(which: jax.Array, other: jax.Array) -> jax.Array:
 
 def _where(which: jax.Array, ours, others):
     return jax.tree.map(lambda a, b: jnp.where(_like(which, a), a, b), ours, others)
-
-
-def for_each_object(model: SAM2, function, rows):
-    """`function` of each of O rows: at once; or, on a CPU, one by one, as its cache is small."""
-    if use_cpu_tiling(model.config.attention):
-        return jax.lax.map(function, rows)
-    return jax.vmap(function)(rows)
 
 
 def _click(

@@ -5,16 +5,15 @@ In: points, labels, boxes and masks in the user's pixels, as the published predi
 picture, or a `ValueError` of one sentence.
 """
 
+from collections.abc import Sequence
+
+import jax
 import numpy as np
 
+from sam2_jax.buckets import bucket
 from sam2_jax.types import Label, Prompts
 
 _FEWEST_POINTS = 4  # a box, a click, and the token that ends every list
-
-
-def bucket(count: int, fewest: int = 1) -> int:
-    """The power of two that `count` things are padded to."""
-    return max(fewest, 1 << max(count - 1, 0).bit_length())
 
 
 def prepare_prompts(
@@ -89,13 +88,13 @@ def check_points(
 
 def check_clicks(
     earlier: tuple[np.ndarray, np.ndarray] | None,
-    points: np.ndarray | None,
-    labels: np.ndarray | None,
-    box: np.ndarray | None,
-    clear_old_points: bool,
     picture_size: tuple[int, int],
     image_size: int,
-    normalize: bool,
+    points: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    box: np.ndarray | None = None,
+    clear_old_points: bool = True,
+    normalize_coords: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The points of one object on a frame, after those of an earlier call unless they are to be forgotten.
 
@@ -106,7 +105,7 @@ def check_clicks(
         raise ValueError("A box cannot be added to earlier points; expected clear_old_points=True.")
     if points is None and box is None:
         raise ValueError("There is no prompt; expected points or a box.")
-    new_points, new_labels = check_points(points, labels, box, picture_size, image_size, normalize)
+    new_points, new_labels = check_points(points, labels, box, picture_size, image_size, normalize_coords)
     if len(new_points) != 1:
         raise ValueError(f"The prompt is for {len(new_points)} objects; expected one for each call.")
     given = new_points[0], new_labels[0]
@@ -115,11 +114,33 @@ def check_clicks(
     return tuple(np.concatenate(pair) for pair in zip(earlier, given))
 
 
+def check_mask(mask: np.ndarray) -> np.ndarray:
+    """A user's mask of one object, (H, W)."""
+    mask = np.asarray(mask)
+    if mask.ndim != 2 or 0 in mask.shape:
+        raise ValueError(f"mask has the shape {mask.shape}; expected (H, W).")
+    return mask
+
+
 def lay_out_correction(points: np.ndarray, labels: np.ndarray, before: np.ndarray | None, mask_size: int) -> Prompts:
     """One object's points (N, 2) and labels (N,), and the logits it had on the frame before them, if any."""
     logits = np.zeros((mask_size, mask_size), np.float32) if before is None else np.clip(before, -32, 32)
     prompts = lay_out(points[None], labels[None], logits[None])
     return prompts.replace(has_mask=np.array([[before is not None]]))
+
+
+def stack_prompts(prompts: Sequence[Prompts]) -> Prompts:
+    """Prompts of single objects, each laid out by `lay_out_correction`, as those of O objects."""
+    slots = max(each.labels.shape[-1] for each in prompts)
+
+    def padded(each: Prompts) -> Prompts:
+        more = slots - each.labels.shape[-1]
+        return each.replace(
+            points=np.pad(each.points, ((0, 0), (0, 0), (0, more), (0, 0))),
+            labels=np.pad(each.labels, ((0, 0), (0, 0), (0, more)), constant_values=Label.PADDING),
+        )
+
+    return jax.tree.map(lambda *arrays: np.concatenate(arrays, axis=1), *map(padded, prompts))
 
 
 def lay_out(points: np.ndarray | None, labels: np.ndarray | None, masks: np.ndarray | None) -> Prompts:

@@ -15,7 +15,7 @@ from sam2_jax import memory_bank, transfer
 from sam2_jax.media import read_picture, remove_small_regions, resize_frame, resize_logits, resize_mask
 from sam2_jax.memory_bank import MemoryBank, empty_memory
 from sam2_jax.model import SAM2
-from sam2_jax.predictors.prompts import check_clicks, lay_out_correction
+from sam2_jax.predictors.prompts import check_clicks, check_mask, lay_out_correction
 from sam2_jax.segmentation import encode_frames
 from sam2_jax.tracking import predict_first, predict_with_memory, remember, take_masks, track_frame
 from sam2_jax.types import FrameFeatures, MaskPrediction
@@ -109,7 +109,7 @@ class SAM2StreamPredictor:
         config = self.model.config
         earlier = self._points.get(obj_id)
         given = check_clicks(
-            earlier, points, labels, box, clear_old_points, self._size, config.image_size, normalize_coords
+            earlier, self._size, config.image_size, points, labels, box, clear_old_points, normalize_coords
         )
         row = self._rows.index(obj_id) if obj_id in self._rows else None
         shown = None if row is None else self._shown(self._seen.logits[0, row])
@@ -127,10 +127,7 @@ class SAM2StreamPredictor:
     def add_new_mask(self, obj_id: int, mask: np.ndarray) -> StreamMasks:
         """Gives an object's mask on the latest frame, (H, W) bool of any size; it is taken as it is."""
         self._require_frame()
-        mask = np.asarray(mask)
-        if mask.ndim != 2 or 0 in mask.shape:
-            raise ValueError(f"mask has the shape {mask.shape}; expected (H, W).")
-        given = resize_mask(mask, self.model.config.image_size).astype(np.float32)[None, None]
+        given = resize_mask(check_mask(mask), self.model.config.image_size).astype(np.float32)[None, None]
         self._points.pop(obj_id, None)
         return self._take(obj_id, take_masks(self.model, self.params, self._features, given))
 

@@ -5,17 +5,17 @@ In: a video and prompts on any of its frames, in its pixels. Out: masks of all o
 the video's size.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
 
+import jax
 import numpy as np
+from jax.sharding import Mesh
 
-from sam2_jax.media import resize_logits, resize_mask
 from sam2_jax.media.videos import open_video
 from sam2_jax.model import SAM2
-from sam2_jax.predictors.prompts import check_clicks, lay_out_correction
-from sam2_jax.predictors.session import Result, TrackedObject, VideoSession
-from sam2_jax.predictors.tracker import SessionTracker
-from sam2_jax.types import ABSENT
+from sam2_jax.predictors.video_session import VideoSession
+from sam2_jax.session import Runtime, SessionLimits, TrackedObject
 
 
 class SAM2VideoPredictor:
@@ -28,6 +28,10 @@ class SAM2VideoPredictor:
         clear_non_cond_mem_around_input: forget what was tracked near a frame when the user prompts it.
         compat: None for corrections that count. ``official`` for the published behaviour, where a prompt on a frame
             that was tracked before is forgotten by the next propagation.
+        limits: of what all sessions of this predictor keep on the device, in host memory and in all.
+        sessions_at_once: up to so many sessions that are propagated at one time take their frames in one program, where
+            they have as many objects; faster on accelerators that one session does not fill.
+        device: the device to run on, or a mesh, over which the objects are divided. Without it, where `params` are.
 
     Raises:
         ValueError: the weights hold no memory.
@@ -41,6 +45,9 @@ class SAM2VideoPredictor:
         non_overlap_masks: bool = False,
         clear_non_cond_mem_around_input: bool = False,
         compat: str | None = None,
+        limits: SessionLimits | None = None,
+        sessions_at_once: int = 1,
+        device: jax.Device | Mesh | None = None,
     ):
         if not model.config.has_memory:
             raise ValueError(f"The weights of {model.config.name} serve pictures only; a video needs a memory.")
@@ -49,7 +56,9 @@ class SAM2VideoPredictor:
         self.model = model
         self.non_overlap_masks = non_overlap_masks
         self.corrections_count = compat is None
-        self._tracker = SessionTracker(model, params, fill_hole_area, clear_non_cond_mem_around_input)
+        self.runtime = Runtime(
+            model, params, limits, fill_hole_area, clear_non_cond_mem_around_input, sessions_at_once, device
+        )
 
     def init_state(
         self,
@@ -69,25 +78,28 @@ class SAM2VideoPredictor:
                 "The video is an iterator, whose frames can be read once only; expected a folder, a file, an array or "
                 "a list of frames; SAM2StreamPredictor takes frames as they come."
             )
-        return VideoSession(video)
+        return VideoSession(self.runtime, video)
 
     def add_new_points_or_box(
         self,
         inference_state: VideoSession,
         frame_idx: int,
-        obj_id: int,
+        obj_id: Hashable,
         points: np.ndarray | None = None,
         labels: np.ndarray | None = None,
         clear_old_points: bool = True,
         normalize_coords: bool = True,
         box: np.ndarray | None = None,
-    ) -> tuple[int, list[int], np.ndarray]:
+        need_output: bool = True,
+    ) -> tuple[int, list, np.ndarray | None]:
         """Prompts an object on a frame; it may be a new object, and the frame may have been tracked.
 
         Args:
             points: (N, 2) as (x, y), pixels of the video; with labels (N,), 1 for the object, 0 for the background.
             clear_old_points: forget earlier points of this object on this frame; else these are added to them.
+            normalize_coords: points and box are in pixels of the video; else they are fractions of it, 0 to 1.
             box: (4,) as (x0, y0, x1, y1); never added to earlier points.
+            need_output: return masks; without it, None in their place, which costs less.
 
         Returns:
             The frame, the ids of all objects, and their logits on the frame, (O, 1, H, W) float32.
@@ -95,37 +107,53 @@ class SAM2VideoPredictor:
         Raises:
             ValueError: the prompt or the frame is not as expected; the session stays as it was.
         """
-        session = inference_state
-        self._check_frame(session, frame_idx)
-        config, picture_size = self.model.config, (session.video.height, session.video.width)
-        item = session.objects.get(obj_id, TrackedObject())
-        earlier = item.points.get(frame_idx)
-        given = check_clicks(
-            earlier, points, labels, box, clear_old_points, picture_size, config.image_size, normalize_coords
+        prompt = dict(
+            points=points,
+            labels=labels,
+            box=box,
+            clear_old_points=clear_old_points,
+            normalize_coords=normalize_coords,
         )
-        before = item.result(frame_idx)
-        shown = None if before is None else self._tracker.shown(before.logits)
-        prompts = lay_out_correction(*given, shown, config.mask_size)
-        result = self._tracker.correct(session, item, frame_idx, prompts)
-        item.points[frame_idx] = given
-        return self._note(session, frame_idx, obj_id, item, result)
+        return self.add_prompts(inference_state, frame_idx, {obj_id: prompt}, need_output)
 
     add_new_points = add_new_points_or_box
 
     def add_new_mask(
-        self, inference_state: VideoSession, frame_idx: int, obj_id: int, mask: np.ndarray
-    ) -> tuple[int, list[int], np.ndarray]:
+        self,
+        inference_state: VideoSession,
+        frame_idx: int,
+        obj_id: Hashable,
+        mask: np.ndarray,
+        need_output: bool = True,
+    ) -> tuple[int, list, np.ndarray | None]:
         """Gives an object's mask on a frame, (H, W) bool of any size; it is taken as it is."""
+        return self.add_prompts(inference_state, frame_idx, {obj_id: dict(mask=mask)}, need_output)
+
+    def add_prompts(
+        self,
+        inference_state: VideoSession,
+        frame_idx: int,
+        prompts: Mapping[Hashable, Mapping[str, Any]],
+        need_output: bool = True,
+    ) -> tuple[int, list, np.ndarray | None]:
+        """Prompts several objects on a frame in one call of the decoder.
+
+        Args:
+            prompts: by object, the arguments of `add_new_points_or_box`, or ``mask``.
+
+        Returns:
+            As `add_new_points_or_box`.
+
+        Raises:
+            ValueError: a prompt or the frame is not as expected; the session stays as it was.
+        """
         session = inference_state
         self._check_frame(session, frame_idx)
-        mask = np.asarray(mask)
-        if mask.ndim != 2 or 0 in mask.shape:
-            raise ValueError(f"mask has the shape {mask.shape}; expected (H, W).")
-        item = session.objects.get(obj_id, TrackedObject())
-        given = resize_mask(mask, self.model.config.image_size).astype(np.float32)
-        result = self._tracker.take(session, frame_idx, given)
-        item.points.pop(frame_idx, None)
-        return self._note(session, frame_idx, obj_id, item, result)
+        counts = session.prompt(frame_idx, prompts, self.corrections_count)
+        if not need_output:
+            return frame_idx, session.obj_ids, None
+        # The published answer leaves out other objects' prompts of the other kind; where corrections count, all do.
+        return self._answer(session, frame_idx, counts, keep=True)
 
     def propagate_in_video(
         self,
@@ -134,6 +162,7 @@ class SAM2VideoPredictor:
         max_frame_num_to_track: int | None = None,
         reverse: bool = False,
         return_scores: bool = False,
+        need_output: bool = True,
     ) -> Iterator[tuple]:
         """Carries all objects through the video, frame by frame.
 
@@ -142,6 +171,7 @@ class SAM2VideoPredictor:
             max_frame_num_to_track: how many frames after that one; all without it.
             reverse: go back in time.
             return_scores: also give each object's scores.
+            need_output: give masks; without it, None in their place, and `masks_on_frame` gives them later.
 
         Yields:
             The frame, the ids of all objects, and their logits (O, 1, H, W) float32; with `return_scores`, then a dict
@@ -153,7 +183,7 @@ class SAM2VideoPredictor:
         session = inference_state
         if start_frame_idx is not None:
             self._check_frame(session, start_frame_idx)
-        self._tracker.settle(session)
+        session.settle()
         length = session.video.length
         if start_frame_idx is None:
             start_frame_idx = min(frame for item in session.objects.values() for frame in item.prompted)
@@ -163,7 +193,12 @@ class SAM2VideoPredictor:
             order = range(start_frame_idx, last - 1 if start_frame_idx > 0 else start_frame_idx, -1)
         else:
             order = range(start_frame_idx, min(start_frame_idx + count, length - 1) + 1)
-        return self._answers(session, order, return_scores)
+        return self._answers(session, order, return_scores, need_output)
+
+    def masks_on_frame(self, inference_state: VideoSession, frame_idx: int) -> tuple[int, list, np.ndarray]:
+        """The frame, the ids of all objects and their latest masks there, without computing any again."""
+        self._check_frame(inference_state, frame_idx)
+        return self._answer(inference_state, frame_idx)
 
     def clear_all_prompts_in_frame(
         self, inference_state: VideoSession, frame_idx: int, obj_id: int, need_output: bool = True
@@ -175,7 +210,7 @@ class SAM2VideoPredictor:
         result = item.prompted.pop(frame_idx, None)
         if result is not None:
             item.tracked[frame_idx] = result
-            item.steps.pop(frame_idx, None)
+            item.directions.pop(frame_idx, None)
         return self._answer(inference_state, frame_idx) if need_output else None
 
     def remove_object(
@@ -197,9 +232,9 @@ class SAM2VideoPredictor:
         """Forgets all objects; the video stays open."""
         inference_state.objects.clear()
 
-    def _answers(self, session: VideoSession, order: range, return_scores: bool) -> Iterator[tuple]:
-        for frame in self._tracker.track(session, order):
-            answer = self._answer(session, frame)
+    def _answers(self, session: VideoSession, order: range, return_scores: bool, need_output: bool) -> Iterator[tuple]:
+        for frame in session.track(order):
+            answer = self._answer(session, frame) if need_output else (frame, session.obj_ids, None)
             if return_scores:
                 results = [item.result(frame) for item in session.objects.values()]
                 scores = {
@@ -209,27 +244,11 @@ class SAM2VideoPredictor:
                 answer = (*answer, scores)
             yield answer
 
-    def _note(self, session: VideoSession, frame: int, obj_id: int, item: TrackedObject, result: Result):
-        """Keeps a result that the user asked for, until the next propagation."""
-        counts = self.corrections_count or frame not in item.steps
-        item.pending[frame] = (result, counts)
-        session.objects[obj_id] = item
-        # The published answer leaves out other objects' prompts of the other kind; where corrections count, all do.
-        return self._answer(session, frame, counts)
-
     def _answer(
-        self, session: VideoSession, frame: int, counts: bool | None = None
-    ) -> tuple[int, list[int], np.ndarray]:
-        size = self.model.config.mask_size
+        self, session: VideoSession, frame: int, counts: bool | None = None, keep: bool = False
+    ) -> tuple[int, list, np.ndarray]:
         results = [item.result(frame, counts) for item in session.objects.values()]
-        logits = [
-            np.full((size, size), ABSENT, np.float32) if r is None else self._tracker.shown(r.logits) for r in results
-        ]
-        masks = resize_logits(np.stack(logits), (session.video.height, session.video.width))
-        if self.non_overlap_masks and len(masks) > 1:
-            winner = masks.argmax(axis=0)
-            masks = np.where(np.arange(len(masks))[:, None, None] == winner, masks, np.minimum(masks, -10))
-        return frame, session.obj_ids, masks[:, None]
+        return frame, session.obj_ids, session.masks(frame, results, not self.non_overlap_masks, keep)
 
     def _object(self, session: VideoSession, obj_id: int) -> TrackedObject:
         if obj_id not in session.objects:

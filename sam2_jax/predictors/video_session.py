@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session in a user's pixels: prompts as they are given, masks as they are shown.
+
+In: points, boxes and masks at the video's size. Out: NumPy logits at the video's size.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sam2_jax.media.resizing import resize_logits, resize_mask
+from sam2_jax.media.videos import Video
+from sam2_jax.predictors.prompts import check_clicks, check_mask, lay_out_correction, stack_prompts
+from sam2_jax.session import Result, Runtime, Session, TrackedObject
+from sam2_jax.types import ABSENT
+
+
+class VideoSession(Session):
+    """The state of one video that a user prompts, from `SAM2VideoPredictor.init_state`.
+
+    Attributes:
+        video: whose frames it is about.
+        obj_ids: of the objects, in the order they came.
+    """
+
+    def __init__(self, runtime: Runtime, video: Video):
+        super().__init__(runtime, video)
+        self.video = video
+        self._kept: tuple[int, dict[Result, np.ndarray]] = (-1, {})
+
+    @property
+    def obj_ids(self) -> list:
+        return list(self.objects)
+
+    def prompt(self, frame: int, prompts: Mapping[Hashable, Mapping[str, Any]], corrections_count: bool) -> bool:
+        """Prompts objects on a frame; arguments as of `SAM2VideoPredictor.add_prompts`.
+
+        Args:
+            corrections_count: a prompt on a frame that was tracked makes a prompted memory, too.
+
+        Returns:
+            Whether the prompts count as such.
+        """
+        config = self.runtime.model.config
+        items = {obj_id: self.objects.get(obj_id) or TrackedObject() for obj_id in prompts}
+        masks, clicks, laid_out = {}, {}, []
+        for obj_id, prompt in prompts.items():
+            if "mask" in prompt:
+                masks[obj_id] = resize_mask(check_mask(prompt["mask"]), config.image_size).astype(np.float32)
+                continue
+            size = self.video.height, self.video.width
+            earlier, before = items[obj_id].points.get(frame), items[obj_id].result(frame)
+            clicks[obj_id] = check_clicks(earlier, size, config.image_size, **prompt)
+            shown = None if before is None else self.shown(before.logits)
+            laid_out.append(lay_out_correction(*clicks[obj_id], shown, config.mask_size))
+        results: dict[Hashable, Result] = {}
+        if clicks:
+            results |= zip(clicks, self.correct([items[obj_id] for obj_id in clicks], frame, stack_prompts(laid_out)))
+        if masks:
+            results |= zip(masks, self.take(frame, np.stack(list(masks.values()))))
+        counts = True
+        for obj_id, item in items.items():
+            item.points.pop(frame, None)
+            if obj_id in clicks:
+                item.points[frame] = clicks[obj_id]
+            # Kept until the next propagation, which makes a memory of it.
+            counts = corrections_count or frame not in item.directions
+            item.pending[frame] = (results[obj_id], counts)
+            self.objects[obj_id] = item
+        return counts
+
+    def masks(self, frame: int, results: Sequence[Result | None], overlap: bool, keep: bool = False) -> np.ndarray:
+        """Logits (O, 1, H, W) float32 of results on a frame, `ABSENT` for None.
+
+        Args:
+            overlap: without it each pixel is of the one object that is surest of it.
+            keep: more prompts on the frame may follow, so the masks that they will not change are kept.
+        """
+        height, width = self.video.height, self.video.width
+        kept = self._kept[1] if self._kept[0] == frame else {}
+        masks = np.empty((len(results), height, width), np.float32)
+        for row, result in enumerate(results):
+            if result is None:
+                masks[row] = ABSENT
+            elif result in kept:
+                masks[row] = kept[result]
+            else:
+                masks[row] = resize_logits(self.shown(result.logits), (height, width))
+        if keep:
+            self._kept = frame, {r: kept.get(r, mask.copy()) for r, mask in zip(results, masks) if r is not None}
+        if not overlap and len(masks) > 1:
+            winner = masks.argmax(axis=0)
+            masks = np.where(np.arange(len(masks))[:, None, None] == winner, masks, np.minimum(masks, -10))
+        return masks[:, None]

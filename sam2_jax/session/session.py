@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One video and the objects in it: prompted on any frame, tracked, rewound, corrected, tracked again.
+
+In: prompts at the model's size. Out: `Result`s. Banks, features and spatial memories are on the device, in a `Storage`
+that sessions share; results of every visited frame stay within reach.
+"""
+
+import itertools
+from collections.abc import Hashable, Iterator, Sequence
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from sam2_jax import transfer
+from sam2_jax.buckets import bucket
+from sam2_jax.media.masks import remove_small_regions
+from sam2_jax.memory_bank import MemoryBank, reach
+from sam2_jax.model import SAM2
+from sam2_jax.session.frames import EncodedFrames, FrameSource
+from sam2_jax.session.memory import gather_memory
+from sam2_jax.session.objects import Result, TrackedObject, result_of, unstack
+from sam2_jax.session.passes import Pass, Passes
+from sam2_jax.session.storage import SessionLimits, Storage
+from sam2_jax.tracking import predict_first, predict_with_memory, remember, take_masks
+from sam2_jax.types import MaskPrediction, Prompts
+
+_FRAMES_KEPT = 4  # encoded frames that stay at hand, for clicks that follow each other
+
+
+class Runtime:
+    """What sessions share: a model on its devices, a storage, and the settings of their predictor.
+
+    Args:
+        model, params: as `sam2_jax.load` returns them.
+        limits: of what all sessions keep.
+        fill_hole_area: holes of at most so many pixels of a low-resolution mask are filled where a user sees it.
+        clear_near_prompts: forget what was tracked near a frame when the user prompts it.
+        sessions_at_once: up to so many sessions that are tracked at one time take their frames in one program.
+        device: the device to run on; or a mesh, over which the objects are divided. Without it, where `params` are.
+    """
+
+    def __init__(
+        self,
+        model: SAM2,
+        params: dict,
+        limits: SessionLimits | None = None,
+        fill_hole_area: int = 0,
+        clear_near_prompts: bool = False,
+        sessions_at_once: int = 1,
+        device: jax.Device | Mesh | None = None,
+    ):
+        if sessions_at_once < 1:
+            raise ValueError(f"sessions_at_once is {sessions_at_once}; expected 1 or more.")
+        self.model, self.storage = model, Storage(limits or SessionLimits())
+        self.fill_hole_area, self.clear_near_prompts = fill_hole_area, clear_near_prompts
+        self._rows_of_devices, self._bank_sharding = 1, device
+        if isinstance(device, Mesh):
+            self._rows_of_devices = device.size
+            self._bank_sharding = NamedSharding(device, PartitionSpec(None, device.axis_names))
+            device = NamedSharding(device, PartitionSpec())
+        self.params = params if device is None else jax.device_put(params, device)
+        self.passes = Passes(model, self.params, sessions_at_once)
+
+    def rows(self, objects: int) -> int:
+        """The bucket of so many objects; every device of a mesh has as many."""
+        return -(-bucket(objects) // self._rows_of_devices) * self._rows_of_devices
+
+    def place(self, bank: MemoryBank) -> MemoryBank:
+        """A bank on the device, or its objects divided over the mesh."""
+        return jax.device_put(bank, self._bank_sharding)
+
+
+class Session:
+    """The state of one video.
+
+    Args:
+        source: of the frames.
+        frames_at_once, chunks_kept: as of `EncodedFrames`.
+
+    Attributes:
+        objects: by id, in the order they came.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        source: FrameSource,
+        frames_at_once: int = 1,
+        chunks_kept: int | None = _FRAMES_KEPT,
+    ):
+        self.runtime, self.source = runtime, source
+        self.encoded = EncodedFrames(
+            runtime.model, runtime.params, source, runtime.storage, frames_at_once, chunks_kept
+        )
+        self.objects: dict[Hashable, TrackedObject] = {}
+
+    def correct(self, items: Sequence[TrackedObject], frame: int, prompts: Prompts) -> list[Result]:
+        """Masks of objects (1, O, ...) by their clicks on a frame; from memory too, where it was tracked before.
+
+        Objects that were tracked in one direction, or not at all, take one call of the decoder.
+        """
+        features = self.encoded.features(frame)
+        results: dict[int, Result] = {}
+        for direction in {item.directions.get(frame) for item in items}:
+            rows = [row for row, item in enumerate(items) if item.directions.get(frame) == direction]
+            given = _rows_of(prompts, rows, self.runtime.rows(len(rows)))
+            if direction is None:
+                prediction = predict_first(self.runtime.model, self.runtime.params, features, given)
+            else:
+                memory = self.memory([items[row] for row in rows], [frame] * len(rows), direction)
+                prediction = predict_with_memory(
+                    self.runtime.model, self.runtime.params, memory, features, frame, direction, given
+                )
+            results |= dict(zip(rows, self.keep(prediction, count=len(rows))))
+        return [results[row] for row in range(len(items))]
+
+    def take(self, frame: int, masks: np.ndarray) -> list[Result]:
+        """A user's masks (O, S, S), 0 to 1, on a frame."""
+        count, padding = len(masks), self.runtime.rows(len(masks)) - len(masks)
+        given = np.pad(masks, ((0, padding), (0, 0), (0, 0)))[None]
+        prediction = take_masks(self.runtime.model, self.runtime.params, self.encoded.features(frame), given)
+        return self.keep(prediction, count=count)
+
+    def keep(
+        self, prediction: MaskPrediction, maps: Sequence[jax.Array] | None = None, count: int | None = None
+    ) -> list[Result]:
+        """Results of the first `count` objects of a prediction (1, O, ...), which it waits for; and their memories."""
+        of_frame = jax.tree.map(lambda x: x[0], transfer.to_host(prediction))
+        rows = range(len(of_frame.iou) if count is None else count)
+        return [result_of(self.runtime.storage, of_frame, row, maps and maps[row]) for row in rows]
+
+    def settle(self) -> None:
+        """Makes memories of the prompts since the last propagation."""
+        if not self.objects:
+            raise RuntimeError("There is no object to track; add points, a box or a mask first.")
+        for obj_id, item in self.objects.items():
+            if not item.prompted and not any(counts for _, counts in item.pending.values()):
+                raise RuntimeError(f"Object {obj_id} has no prompt; add points, a box or a mask first.")
+        pending = [(frame, result) for item in self.objects.values() for frame, (result, _) in item.pending.items()]
+        for frame, entries in itertools.groupby(sorted(pending, key=lambda entry: entry[0]), lambda entry: entry[0]):
+            results = [result for _, result in entries]
+            for result in results:
+                result.hard = True
+            self._make_maps(frame, results)
+        for item in self.objects.values():
+            for frame, (result, counts) in sorted(item.pending.items(), key=lambda entry: entry[1][1]):
+                (item.prompted if counts else item.tracked)[frame] = result
+                if self.runtime.clear_near_prompts:
+                    span = reach(self.runtime.model.config) + self.runtime.model.config.memory_stride
+                    for near in range(frame - span, frame + span + 1):
+                        item.tracked.pop(near, None)
+            item.pending.clear()
+            for frame in item.prompted:
+                item.tracked.pop(frame, None)
+
+    def track(self, order: range) -> Iterator[int]:
+        """Carries all objects over frames in order, forward or back; yields each frame when its results are there."""
+        if not order:
+            return
+        items, direction = list(self.objects.values()), order.step
+        memory = self.memory(items, [order[0]] * len(items), direction)
+        for frame, dispatched in self.runtime.passes.run(Pass(self.encoded, items, order, memory)):
+            if dispatched is not None:
+                for item, result in zip(items, self.keep(*dispatched, count=len(items))):
+                    item.was_tracked(frame, result)
+            for item in items:
+                item.directions[frame] = direction
+                # A memory too far behind to be read is let go; it can be made again from its mask.
+                behind = item.tracked.get(frame - direction * reach(self.runtime.model.config))
+                if behind is not None:
+                    behind.let_go_of_maps()
+                item.forget_beyond(self.runtime.storage.limits.frames)
+            yield frame
+
+    def memory(
+        self,
+        items: Sequence[TrackedObject],
+        frames: Sequence[int],
+        direction: int = 1,
+        rows: int | None = None,
+        slots: int | None = None,
+    ) -> MemoryBank:
+        """What objects remember before frames, one for each; other arguments as of `gather_memory`."""
+
+        def maps_of(index: int, result: Result) -> jax.Array:
+            maps = result.maps
+            if maps is None:
+                self._make_maps(index, [result])
+                maps = result.maps
+            return maps
+
+        rows = rows or self.runtime.rows(len(items))
+        slots = slots or bucket(max(len(item.prompted) for item in items))
+        return self.runtime.place(
+            gather_memory(self.runtime.model.config, items, frames, direction, self.source.length, rows, slots, maps_of)
+        )
+
+    def shown(self, logits: np.ndarray) -> np.ndarray:
+        """Logits as a user sees them: without small holes."""
+        return remove_small_regions(logits, 0, self.runtime.fill_hole_area, margin=0.1)
+
+    def leave_device(self) -> None:
+        """Moves all that the session has on the device to the host, as where it will be idle for a while."""
+        self.encoded.leave_device()
+        for item in self.objects.values():
+            for result in item.results():
+                result.leave_device()
+
+    def _make_maps(self, frame: int, results: Sequence[Result]) -> None:
+        """Spatial memories of results on a frame."""
+        rows = self.runtime.rows(len(results))
+        logits = [self.shown(result.logits) if result.hard else result.logits for result in results]
+        hard = np.array([[result.hard for result in results]])
+        prediction = MaskPrediction(
+            logits=_padded(logits, rows),
+            **{name: _padded([getattr(result, name) for result in results], rows) for name in _NUMBERS},
+        )
+        hard = np.pad(hard, ((0, 0), (0, rows - len(results))))
+        maps = remember(self.runtime.model, self.runtime.params, self.encoded.features(frame), prediction, hard)
+        for result, of_object in zip(results, unstack(maps)):
+            result.keep_maps(of_object)
+
+
+_NUMBERS = ("iou", "object_score", "pointer")
+
+
+def _padded(values: Sequence, rows: int) -> np.ndarray:
+    """Values of objects -> (1, rows, ...) float32."""
+    values = np.stack([np.asarray(value, np.float32) for value in values])
+    return np.pad(values, ((0, rows - len(values)), *((0, 0),) * (values.ndim - 1)))[None]
+
+
+def _rows_of(prompts: Prompts, rows: list[int], count: int) -> Prompts:
+    """Prompts of some objects, and of the first of them again to fill `count` rows."""
+    rows = [*rows, *rows[:1] * (count - len(rows))]
+    return jax.tree.map(lambda x: x[:, rows], prompts)

@@ -2,13 +2,19 @@
 """A device is never asked for more than a caller is, and works on the next frame while a caller looks at this one."""
 
 import contextlib
+import json
+import os
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from command_line import QUICK
 from small import small_model
 from test_memory_and_tracking import CLICK, FRAMES, LENGTH
 
@@ -54,6 +60,17 @@ def test_the_next_frame_is_under_way_before_this_one_is_looked_at(model_and_para
             assert len(dispatched) == frame + 1 and not dispatched[-1].is_ready()
 
 
+def play_on_two_devices(script: str) -> dict:
+    """What a script prints last that runs on two CPU devices."""
+    folder = Path(__file__).parent
+    flags = "--xla_force_host_platform_device_count=2"
+    paths = f"{folder}{os.pathsep}{folder.parent}"
+    environment = os.environ | QUICK | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags, "PYTHONPATH": paths}
+    result = subprocess.run([sys.executable, folder / script], capture_output=True, text=True, env=environment)
+    assert result.returncode == 0, result.stderr[-3000:]
+    return json.loads(result.stdout.splitlines()[-1])
+
+
 def _threads() -> int:
     return sum(thread.name.startswith(("frames ahead", "ThreadPoolExecutor")) for thread in threading.enumerate())
 
@@ -94,3 +111,19 @@ def test_damage_is_told_at_its_frame(model_and_params):
     with pytest.raises(ValueError, match="frame 5 is damaged"):
         next(seen)
     assert set(state.objects[1].tracked) == {1, 2, 3, 4}
+
+
+def test_a_device_is_asked_once_for_a_click_and_once_for_a_frame():
+    asked = play_on_two_devices("guarded_transfers.py")
+    assert asked["caught"] == 5
+    expected = {
+        "one call prompts all": 1,
+        "a mask": 1,
+        "a pass of 6 frames behind the prompt": 6,
+        "a correction": 1,
+        "4 frames without masks": 4,
+        "masks seen before": 0,
+    }
+    assert asked["8"] == expected
+    expected["4 frames without masks"] -= 1  # where the only object was corrected there is nothing to compute
+    assert asked["1"] == expected

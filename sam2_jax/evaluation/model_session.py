@@ -24,7 +24,7 @@ from sam2_jax.evaluation.session import Tracked
 from sam2_jax.media.resizing import resize_mask
 from sam2_jax.model import SAM2
 from sam2_jax.predictors.prompts import lay_out
-from sam2_jax.session import Runtime, Session, SessionLimits, TrackedObject, result_of, unstack
+from sam2_jax.session import Part, Runtime, Session, SessionLimits, TrackedObject, result_of
 from sam2_jax.tracking import predict_first, remember, take_masks
 from sam2_jax.types import ABSENT, Label, MaskPrediction, Prompts
 
@@ -150,7 +150,7 @@ class ModelSession:
                 chunk = make_chunk(self.clip, features, number, objects, len(starts[index]))
                 arguments = banks[index], chunk, np.int32(starts[index]), self._size
                 banks[index], passed = steps.carry(self.model, self.params, *arguments, pausing)
-                maps = _split(passed.maps) if keep else None
+                maps = self._session.runtime.storage.device.keep(passed.maps) if keep else None
                 results.append((objects, transfer.start((passed.prediction, passed.ious, passed.paused)), maps))
             if waiting is not None:
                 yield from self._results(*waiting)
@@ -176,7 +176,7 @@ class ModelSession:
                     if maps is not None:
                         of_frame = jax.tree.map(lambda x, step=step: x[step], prediction)
                         storage = self._session.runtime.storage
-                        item.was_tracked(frame, result_of(storage, of_frame, row, maps[step][row]))
+                        item.was_tracked(frame, result_of(storage, of_frame, row, Part(maps, (step, row))))
         for step, frame in enumerate(range(first, first + length)):
             for index, item in enumerate(self._items):
                 if frame in item.prompted:
@@ -185,7 +185,7 @@ class ModelSession:
 
     def _keep(self, indices: Sequence[int], frames: Sequence[int], prediction: MaskPrediction, maps: jax.Array) -> None:
         """Remembers predictions (1, rows, ...) that the user made of objects, each on a frame of its own."""
-        results = self._session.keep(prediction, unstack(maps), len(indices))
+        results = self._session.keep(prediction, maps, len(indices))
         for index, frame, result in zip(indices, frames, results, strict=True):
             self._items[index].was_prompted(int(frame), result)
 
@@ -213,9 +213,3 @@ class ModelSession:
 
 def _rows(objects: int) -> int:
     return next(rows for rows in _ROWS if rows >= objects)
-
-
-@jax.jit
-def _split(maps: jax.Array) -> list[list[jax.Array]]:
-    """Spatial memories (C, O, ...) by frame and object."""
-    return [list(of_objects) for of_objects in maps]

@@ -15,7 +15,8 @@ from jax.sharding import Mesh
 from sam2_jax.media.videos import open_video
 from sam2_jax.model import SAM2
 from sam2_jax.predictors.video_session import VideoSession
-from sam2_jax.session import Runtime, SessionLimits, TrackedObject
+from sam2_jax.predictors.warm_up import warm_up
+from sam2_jax.session import Runtime, SessionLimits, TrackedObject, load_session, save_session
 
 
 class SAM2VideoPredictor:
@@ -107,13 +108,8 @@ class SAM2VideoPredictor:
         Raises:
             ValueError: the prompt or the frame is not as expected; the session stays as it was.
         """
-        prompt = dict(
-            points=points,
-            labels=labels,
-            box=box,
-            clear_old_points=clear_old_points,
-            normalize_coords=normalize_coords,
-        )
+        prompt = dict(points=points, labels=labels, box=box)
+        prompt |= dict(clear_old_points=clear_old_points, normalize_coords=normalize_coords)
         return self.add_prompts(inference_state, frame_idx, {obj_id: prompt}, need_output)
 
     add_new_points = add_new_points_or_box
@@ -184,15 +180,7 @@ class SAM2VideoPredictor:
         if start_frame_idx is not None:
             self._check_frame(session, start_frame_idx)
         session.settle()
-        length = session.video.length
-        if start_frame_idx is None:
-            start_frame_idx = min(frame for item in session.objects.values() for frame in item.prompted)
-        count = length if max_frame_num_to_track is None else max_frame_num_to_track
-        if reverse:
-            last = max(start_frame_idx - count, 0)
-            order = range(start_frame_idx, last - 1 if start_frame_idx > 0 else start_frame_idx, -1)
-        else:
-            order = range(start_frame_idx, min(start_frame_idx + count, length - 1) + 1)
+        order = session.order(start_frame_idx, max_frame_num_to_track, reverse)
         return self._answers(session, order, return_scores, need_output)
 
     def masks_on_frame(self, inference_state: VideoSession, frame_idx: int) -> tuple[int, list, np.ndarray]:
@@ -228,6 +216,25 @@ class SAM2VideoPredictor:
         frames = sorted({*item.points, *item.prompted, *item.pending})
         return session.obj_ids, [(frame, self._answer(session, frame)[2]) for frame in frames]
 
+    def save_state(self, inference_state: VideoSession, path) -> None:
+        """Writes all that was prompted and tracked to a file, whole or not at all."""
+        save_session(inference_state, path)
+
+    def load_state(self, path, video_path) -> VideoSession:
+        """Opens a session of `save_state` again, with its video; it goes on as if it had never been closed.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is no session, or one of another video or model.
+        """
+        session = self.init_state(video_path)
+        load_session(session, path)
+        return session
+
+    def warm_up(self, objects: int = 1, points: int = 1, prompted_frames: int = 2) -> None:
+        """Compiles all that sessions need of so many objects at most, clicks of one on a frame, and prompted frames."""
+        warm_up(self, objects, points, prompted_frames)
+
     def reset_state(self, inference_state: VideoSession) -> None:
         """Forgets all objects; the video stays open."""
         inference_state.objects.clear()
@@ -235,14 +242,7 @@ class SAM2VideoPredictor:
     def _answers(self, session: VideoSession, order: range, return_scores: bool, need_output: bool) -> Iterator[tuple]:
         for frame in session.track(order):
             answer = self._answer(session, frame) if need_output else (frame, session.obj_ids, None)
-            if return_scores:
-                results = [item.result(frame) for item in session.objects.values()]
-                scores = {
-                    name: np.array([getattr(result, name, np.nan) for result in results], np.float32)
-                    for name in ("object_score", "iou")
-                }
-                answer = (*answer, scores)
-            yield answer
+            yield (*answer, session.scores(frame)) if return_scores else answer
 
     def _answer(
         self, session: VideoSession, frame: int, counts: bool | None = None, keep: bool = False

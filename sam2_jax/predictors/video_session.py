@@ -70,6 +70,24 @@ class VideoSession(Session):
             self.objects[obj_id] = item
         return counts
 
+    def order(self, start: int | None, most: int | None, reverse: bool) -> range:
+        """The frames of a pass, as `SAM2VideoPredictor.propagate_in_video` takes them."""
+        length = self.video.length
+        if start is None:
+            start = min(frame for item in self.objects.values() for frame in item.prompted)
+        count = length if most is None else most
+        if not reverse:
+            return range(start, min(start + count, length - 1) + 1)
+        return range(start, max(start - count, 0) - 1 if start > 0 else start, -1)
+
+    def scores(self, frame: int) -> dict[str, np.ndarray]:
+        """By name, the scores (O,) of all objects on a frame; NaN where there are none."""
+        results = [item.result(frame) for item in self.objects.values()]
+        return {
+            name: np.array([getattr(result, name, np.nan) for result in results], np.float32)
+            for name in ("object_score", "iou")
+        }
+
     def masks(self, frame: int, results: Sequence[Result | None], overlap: bool, keep: bool = False) -> np.ndarray:
         """Logits (O, 1, H, W) float32 of results on a frame, `ABSENT` for None.
 

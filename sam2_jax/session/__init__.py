@@ -4,8 +4,19 @@
 The predictors and the evaluation share them.
 """
 
-from sam2_jax.session.objects import Result, TrackedObject, result_of, unstack
+from sam2_jax.session.objects import Part, Result, TrackedObject, result_of
+from sam2_jax.session.saved import load_session, save_session
 from sam2_jax.session.session import Runtime, Session
 from sam2_jax.session.storage import SessionLimits
 
-__all__ = ["Result", "Runtime", "Session", "SessionLimits", "TrackedObject", "result_of", "unstack"]
+__all__ = [
+    "Part",
+    "Result",
+    "Runtime",
+    "Session",
+    "SessionLimits",
+    "TrackedObject",
+    "load_session",
+    "result_of",
+    "save_session",
+]

@@ -4,6 +4,7 @@
 In: `TrackedObject`s. Out: one bank, whose size does not depend on the video; its arrays are stacked on the device.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
@@ -24,6 +25,7 @@ def gather_memory(
     rows: int,
     slots: int,
     maps_of: Callable[[int, Result], jax.Array],
+    sharding: jax.sharding.Sharding | None = None,
 ) -> MemoryBank:
     """Every prompted frame of each object, and the tracked frames near behind the one that it is about to see.
 
@@ -34,6 +36,7 @@ def gather_memory(
         rows: objects of the bank, at least those there are.
         slots: prompted frames of an object, at least those there are.
         maps_of: gives the spatial memory of a result on a frame, made again where it was let go.
+        sharding: of the bank; that of the spatial memories without it.
     """
     nothing = np.zeros((config.embedding_size,) * 2 + (config.memory_dim,), jnp.bfloat16)
     prompted_maps = [[nothing] * slots for _ in range(rows)]
@@ -64,10 +67,20 @@ def gather_memory(
             if index in item.tracked:
                 recent_maps[row][slot] = maps_of(index, item.tracked[index])
                 bank.recent_frames[0, row, slot] = index
-    return bank.replace(prompted_maps=_stack(prompted_maps), recent_maps=_stack(recent_maps))
+    return _stacked(sharding)(bank.replace(prompted_maps=prompted_maps, recent_maps=recent_maps))
 
 
-@jax.jit
-def _stack(maps: list[list[jax.Array]]) -> jax.Array:
-    """Spatial memories by object and slot -> (1, O, slots, h, w, memory channels)."""
-    return jnp.stack([jnp.stack(slots) for slots in maps])[None]
+@functools.cache
+def _stacked(sharding: jax.sharding.Sharding | None) -> Callable[[MemoryBank], MemoryBank]:
+    """Stacks lists of spatial memories by object and slot -> (1, O, slots, h, w, memory channels).
+
+    Inside of `jax.jit`, since `jax.device_put` takes an array from some devices to others through the host.
+    """
+
+    def stack(bank: MemoryBank) -> MemoryBank:
+        prompted, recent = (
+            jnp.stack([jnp.stack(slots) for slots in maps])[None] for maps in (bank.prompted_maps, bank.recent_maps)
+        )
+        return bank.replace(prompted_maps=prompted, recent_maps=recent)
+
+    return jax.jit(stack, out_shardings=sharding)

@@ -7,10 +7,9 @@ In: predictions as they come from the device. Out: a `Result` for each object an
 import dataclasses
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from sam2_jax.session.storage import Storage
+from sam2_jax.session.storage import Kept, Storage
 from sam2_jax.types import MaskPrediction
 
 
@@ -22,7 +21,7 @@ class Result:
         hard: a user has seen the mask, so the spatial memory is that of a hard mask.
     """
 
-    __slots__ = ("_logits", "_maps", "_storage", "hard", "iou", "object_score", "pointer")
+    __slots__ = ("_logits", "_maps", "hard", "iou", "object_score", "pointer")
 
     def __init__(
         self,
@@ -32,15 +31,13 @@ class Result:
         object_score: float,
         pointer: np.ndarray,
         hard: bool = False,
-        maps: jax.Array | None = None,
+        maps: "Part | None" = None,
     ):
         kept_type = np.float16 if storage.limits.half_precision else np.float32
         # A copy: a row of an array would keep the whole array alive.
         self._logits = storage.host.keep(np.array(logits, kept_type))
-        self._storage, self._maps = storage, None
         self.iou, self.object_score, self.pointer, self.hard = iou, object_score, np.array(pointer), hard
-        if maps is not None:
-            self.keep_maps(maps)
+        self._maps = maps
 
     @property
     def logits(self) -> np.ndarray:
@@ -52,16 +49,38 @@ class Result:
         """(h, w, memory channels) the spatial memory; None until it is made, and once it was let go."""
         return None if self._maps is None else self._maps.get()
 
-    def keep_maps(self, maps: jax.Array | np.ndarray) -> None:
-        self._maps = (self._storage.device if isinstance(maps, jax.Array) else self._storage.host).keep(maps)
+    def keep_maps(self, maps: "Part") -> None:
+        self._maps = maps
 
     def let_go_of_maps(self) -> None:
         self._maps = None
 
     def leave_device(self) -> None:
         """Moves the spatial memory to the host."""
-        if self._maps is not None and self._maps.on_device:
-            self._maps.move_down()
+        if self._maps is not None and self._maps.whole.on_device:
+            self._maps.whole.move_down()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
+    """A part of an array that is kept as a whole: spatial memories of all objects of some frames are computed together.
+
+    Attributes:
+        whole: the array.
+        index: of the part.
+    """
+
+    whole: Kept
+    index: tuple[int, ...]
+
+    def get(self) -> jax.Array | np.ndarray:
+        whole = self.whole.get()
+        return whole[self.index] if isinstance(whole, np.ndarray) else _take(whole, self.index)
+
+
+@jax.jit
+def _take(whole: jax.Array, index: tuple[int, ...]) -> jax.Array:
+    return whole[index]
 
 
 @dataclasses.dataclass
@@ -108,7 +127,7 @@ class TrackedObject:
             del self.tracked[next(iter(self.tracked))]
 
 
-def result_of(storage: Storage, prediction: MaskPrediction, row: int, maps: jax.Array | None = None) -> Result:
+def result_of(storage: Storage, prediction: MaskPrediction, row: int, maps: Part | None = None) -> Result:
     """One object's result, from a prediction (O, ...) on the host and, if it is made, its spatial memory."""
     return Result(
         storage,
@@ -118,9 +137,3 @@ def result_of(storage: Storage, prediction: MaskPrediction, row: int, maps: jax.
         pointer=prediction.pointer[row],
         maps=maps,
     )
-
-
-@jax.jit
-def unstack(maps: jax.Array) -> list[jax.Array]:
-    """Spatial memories (1, O, h, w, memory channels) by object, in the type that banks keep them in."""
-    return list(maps[0].astype(jnp.bfloat16))

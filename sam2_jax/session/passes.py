@@ -24,7 +24,7 @@ from sam2_jax.target import compiled
 from sam2_jax.tracking import carry_objects
 from sam2_jax.types import FrameFeatures, MaskPrediction
 
-Dispatched = tuple[MaskPrediction, list[jax.Array]]
+Dispatched = tuple[MaskPrediction, jax.Array]
 _FRAMES_UNDER_WAY = 2
 
 
@@ -75,7 +75,7 @@ class Passes:
     """
 
     def __init__(self, model: SAM2, params: dict, at_once: int):
-        self._model, self._params, self._at_once = model, params, at_once
+        self.at_once, self._model, self._params = at_once, model, params
         self._running: list[Pass] = []
         self._lock = threading.Lock() if at_once > 1 else contextlib.nullcontext()
 
@@ -99,10 +99,10 @@ class Passes:
     def _dispatch(self, one: Pass) -> None:
         """Puts one frame more of a pass under way, and of others that can share its program."""
         together = [one]
-        if self._at_once > 1:
+        if self.at_once > 1:
             others = (other for other in list(self._running) if other is not one and other.wants_more)
             together += [other for other in others if _shapes(other.memory) == _shapes(one.memory)]
-        stepped = [(each, *advanced) for each in together[: self._at_once] if (advanced := each.advance()) is not None]
+        stepped = [(each, *advanced) for each in together[: self.at_once] if (advanced := each.advance()) is not None]
         if not stepped:
             return
         # The first one fills the bucket.
@@ -133,7 +133,7 @@ def carry_together(
     features: list[FrameFeatures],
     frames: jax.Array,
     directions: jax.Array,
-) -> list[tuple[MemoryBank, MaskPrediction, list[jax.Array]]]:
+) -> list[tuple[MemoryBank, MaskPrediction, jax.Array]]:
     """Carries O objects of each of B videos to a frame of its own.
 
     Args:
@@ -141,12 +141,8 @@ def carry_together(
         frames, directions: (B, 1) int32.
 
     Returns:
-        For each video its bank, its prediction (1, O, ...), and by object the spatial memory (h, w, memory channels).
+        For each video its bank, its prediction (1, O, ...), and its spatial memories (1, O, h, w, memory channels).
     """
     memory, features = (jax.tree.map(lambda *x: jnp.concatenate(x), *each) for each in (memories, features))
-    memory, prediction, maps = carry_objects(model, params, memory, features, frames, directions)
-    rows = [slice(video, video + 1) for video in range(len(memories))]
-    return [
-        (*jax.tree.map(lambda x, row=row: x[row], (memory, prediction)), list(of_objects))
-        for row, of_objects in zip(rows, maps, strict=True)
-    ]
+    results = carry_objects(model, params, memory, features, frames, directions)
+    return [jax.tree.map(lambda x, video=video: x[video : video + 1], results) for video in range(len(memories))]

@@ -9,8 +9,9 @@ import itertools
 from collections.abc import Hashable, Iterator, Sequence
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from sam2_jax import transfer
 from sam2_jax.buckets import bucket
@@ -19,7 +20,7 @@ from sam2_jax.memory_bank import MemoryBank, reach
 from sam2_jax.model import SAM2
 from sam2_jax.session.frames import EncodedFrames, FrameSource
 from sam2_jax.session.memory import gather_memory
-from sam2_jax.session.objects import Result, TrackedObject, result_of, unstack
+from sam2_jax.session.objects import Part, Result, TrackedObject, result_of
 from sam2_jax.session.passes import Pass, Passes
 from sam2_jax.session.storage import SessionLimits, Storage
 from sam2_jax.tracking import predict_first, predict_with_memory, remember, take_masks
@@ -54,21 +55,20 @@ class Runtime:
             raise ValueError(f"sessions_at_once is {sessions_at_once}; expected 1 or more.")
         self.model, self.storage = model, Storage(limits or SessionLimits())
         self.fill_hole_area, self.clear_near_prompts = fill_hole_area, clear_near_prompts
-        self._rows_of_devices, self._bank_sharding = 1, device
+        self._devices, self.bank_sharding = 1, None
         if isinstance(device, Mesh):
-            self._rows_of_devices = device.size
-            self._bank_sharding = NamedSharding(device, PartitionSpec(None, device.axis_names))
-            device = NamedSharding(device, PartitionSpec())
+            # The compiler places what is computed; a mesh of explicit axes would want every reshape to say where.
+            mesh = Mesh(device.devices, device.axis_names, axis_types=(AxisType.Auto,) * len(device.axis_names))
+            self._devices, self.bank_sharding = mesh.size, NamedSharding(mesh, PartitionSpec(None, mesh.axis_names))
+            device = NamedSharding(mesh, PartitionSpec())
+        elif device is not None:
+            self.bank_sharding = SingleDeviceSharding(device)
         self.params = params if device is None else jax.device_put(params, device)
         self.passes = Passes(model, self.params, sessions_at_once)
 
     def rows(self, objects: int) -> int:
         """The bucket of so many objects; every device of a mesh has as many."""
-        return -(-bucket(objects) // self._rows_of_devices) * self._rows_of_devices
-
-    def place(self, bank: MemoryBank) -> MemoryBank:
-        """A bank on the device, or its objects divided over the mesh."""
-        return jax.device_put(bank, self._bank_sharding)
+        return -(-bucket(objects) // self._devices) * self._devices
 
 
 class Session:
@@ -122,13 +122,17 @@ class Session:
         prediction = take_masks(self.runtime.model, self.runtime.params, self.encoded.features(frame), given)
         return self.keep(prediction, count=count)
 
-    def keep(
-        self, prediction: MaskPrediction, maps: Sequence[jax.Array] | None = None, count: int | None = None
-    ) -> list[Result]:
+    def keep(self, prediction: MaskPrediction, maps: jax.Array | None = None, count: int | None = None) -> list[Result]:
         """Results of the first `count` objects of a prediction (1, O, ...), which it waits for; and their memories."""
         of_frame = jax.tree.map(lambda x: x[0], transfer.to_host(prediction))
         rows = range(len(of_frame.iou) if count is None else count)
-        return [result_of(self.runtime.storage, of_frame, row, maps and maps[row]) for row in rows]
+        parts = [None] * len(rows) if maps is None else self.parts(maps, len(rows))
+        return [result_of(self.runtime.storage, of_frame, row, part) for row, part in zip(rows, parts, strict=True)]
+
+    def parts(self, maps: jax.Array, count: int) -> list[Part]:
+        """Spatial memories (1, O, h, w, memory channels) of `count` objects, in the type that banks keep them in."""
+        whole = self.runtime.storage.device.keep(maps.astype(jnp.bfloat16))
+        return [Part(whole, (0, row)) for row in range(count)]
 
     def settle(self) -> None:
         """Makes memories of the prompts since the last propagation."""
@@ -192,9 +196,8 @@ class Session:
 
         rows = rows or self.runtime.rows(len(items))
         slots = slots or bucket(max(len(item.prompted) for item in items))
-        return self.runtime.place(
-            gather_memory(self.runtime.model.config, items, frames, direction, self.source.length, rows, slots, maps_of)
-        )
+        config, length, sharding = self.runtime.model.config, self.source.length, self.runtime.bank_sharding
+        return gather_memory(config, items, frames, direction, length, rows, slots, maps_of, sharding)
 
     def shown(self, logits: np.ndarray) -> np.ndarray:
         """Logits as a user sees them: without small holes."""
@@ -218,8 +221,8 @@ class Session:
         )
         hard = np.pad(hard, ((0, 0), (0, rows - len(results))))
         maps = remember(self.runtime.model, self.runtime.params, self.encoded.features(frame), prediction, hard)
-        for result, of_object in zip(results, unstack(maps)):
-            result.keep_maps(of_object)
+        for result, part in zip(results, self.parts(maps, len(results)), strict=True):
+            result.keep_maps(part)
 
 
 _NUMBERS = ("iou", "object_score", "pointer")

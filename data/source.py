@@ -49,6 +49,9 @@ class Source(Protocol):
     def __len__(self) -> int:
         """How many videos there are."""
 
+    def video_name(self, index: int) -> str:
+        """The name of one, as `video` tells it, without opening the video: thousands are named at once."""
+
     def video(self, index: int) -> Video:
         """What is known of one, without decoding its frames."""
 

@@ -22,6 +22,7 @@ _HOMES = {
     "decode_image": "sam2_jax.segmentation",
     "segment_image": "sam2_jax.segmentation",
     "segment_video": "sam2_jax.tracking",
+    "pad_videos": "sam2_jax.media",
     "track_frame": "sam2_jax.tracking",
     "empty_memory": "sam2_jax.memory_bank",
     "MemoryBank": "sam2_jax.memory_bank",

@@ -8,6 +8,7 @@ that of a list of the ones that do.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from sam2_jax.config import SAM2Config
@@ -68,7 +69,7 @@ def empty_memory(
     objects: int = 1,
     prompted_frames: int = 1,
     dtype: str = "bfloat16",
-    length: int | None = None,
+    length: int | jax.Array | None = None,
     future_pointers: bool = False,
 ) -> MemoryBank:
     """A bank that remembers nothing.
@@ -76,7 +77,8 @@ def empty_memory(
     Args:
         prompted_frames: K, how many prompted frames of an object are kept; the oldest makes way (a FIFO, section 4).
         dtype: of the spatial memories; bfloat16 at inference, whatever the rest is computed in, as published.
-        length: frames of the videos, None where it is not known. In shorter ones distances of pointers count more.
+        length: frames of the videos, a number for all or (B,) int32; None where it is not known. In shorter ones
+            distances of pointers count more.
         future_pointers: as of `MemoryBank`.
     """
     side, many = config.embedding_size, (videos, objects)
@@ -96,19 +98,22 @@ def empty_memory(
         recent_frames=tags(recent_slots(config)),
         recent_pointers=jnp.zeros((*many, pointers, config.hidden_dim), jnp.float32),
         recent_pointer_frames=tags(pointers),
-        max_pointer_distance=jnp.full(many, max_pointer_distance(config, length), jnp.int32),
+        max_pointer_distance=jnp.full(many, jnp.reshape(max_pointer_distance(config, length), (-1, 1)), jnp.int32),
         future_pointers=future_pointers,
     )
 
 
-def max_pointer_distance(config: SAM2Config, length: int | None = None) -> int:
+def max_pointer_distance(config: SAM2Config, length: int | jax.Array | None = None) -> int | jax.Array:
     """Frames that the temporal code of pointers counts as 1: the most that there can be between two, as published.
 
     Args:
-        length: frames of the video; None where it is not known.
+        length: frames of the video, or of several; None where it is not known.
     """
-    most = config.object_pointers if length is None else min(length, config.object_pointers)
-    return max(most - 1, 1)
+    most = max(config.object_pointers - 1, 1)
+    if length is None:
+        return most
+    clip = jnp.clip if isinstance(length, jax.Array) else np.clip  # the host need not wait for a device
+    return clip(length - 1, 1, most)
 
 
 def recent_slots(config: SAM2Config) -> int:

@@ -18,7 +18,10 @@ from sam2_jax.model import SAM2
 from sam2_jax.model.prompt_encoder import no_points
 from sam2_jax.segmentation import encode_frames
 from sam2_jax.target import compiled
-from sam2_jax.types import FrameFeatures, MaskPrediction, Prompts
+from sam2_jax.types import ABSENT, FrameFeatures, MaskPrediction, Prompts
+
+# What is predicted on frames that a video does not have.
+_PAST_END = MaskPrediction(logits=ABSENT, iou=0.0, object_score=ABSENT, pointer=0.0)
 
 
 @compiled
@@ -124,6 +127,7 @@ def segment_video(
     prompts: Prompts | None = None,
     masks: jax.Array | None = None,
     frames_at_once: int = 4,
+    lengths: jax.Array | None = None,
 ) -> MaskPrediction:
     """Carries O objects from the first frame through each of B videos, in one compiled scan.
 
@@ -134,17 +138,27 @@ def segment_video(
         prompts: what the user says on the first frame; or
         masks: (B, O, S, S), 0 to 1, the objects on the first frame.
         frames_at_once: how many frames of each video are encoded together.
+        lengths: (B,) int32, how many frames of each video are real; all T without it. `sam2_jax.pad_videos` pads
+            videos so. Other lengths compile nothing new, and a video's masks are those that it gets alone.
 
     Returns:
-        Predictions with T as their second axis: logits are (B, T, O, S/4, S/4).
+        Predictions with T as their second axis: logits are (B, T, O, S/4, S/4). On frames past a video's end there is
+        no object: `logits` and `object_score` are `ABSENT`, `iou` and `pointer` zero.
+
+    Raises:
+        ValueError: `lengths` has another shape.
     """
     videos, length = frames.shape[:2]
+    if lengths is None:
+        lengths = jnp.full(videos, length, jnp.int32)
+    if lengths.shape != (videos,):
+        raise ValueError(f"lengths has the shape {lengths.shape}; expected ({videos},), a number for each video.")
     first = encode_frames(model, params, frames[:, 0])
     given = (predict_first, prompts) if masks is None else (take_masks, masks)
     start = given[0](model, params, first, given[1])
     objects = start.iou.shape[1]
     every = jnp.ones((videos, objects), bool)
-    memory = memory_bank.empty_memory(model.config, videos, objects, length=length)
+    memory = memory_bank.empty_memory(model.config, videos, objects, length=lengths)
     maps = remember(model, params, first, start, every)
     memory = memory_bank.write(model.config, memory, 0, maps, start.pointer, prompted=every)
 
@@ -152,23 +166,26 @@ def segment_video(
         features, index = features_and_index
         return track_frame(model, params, memory, features, index)
 
-    def carry_over_chunk(memory, frames_and_indices):
-        chunk, indices = frames_and_indices
+    def carry_over_chunk(memory, indices):
+        # A slice of the clip, which is not copied for it; TPUs copy what they gather single frames from. The last
+        # chunk repeats the last frame.
+        size = min(frames_at_once, length)
+        offset = jnp.minimum(indices[0], length - size)
+        chunk = jax.lax.dynamic_slice_in_dim(frames, offset, size, axis=1)
+        chunk = jnp.take(chunk, indices - offset, axis=1, mode="clip")
         # Videos stay outermost, so that each device encodes the frames of its own.
         features = encode_frames(model, params, einops.rearrange(chunk, "b t ... -> (b t) ..."))
         features = jax.tree.map(lambda x: einops.rearrange(x, "(b t) ... -> t b ...", b=videos), features)
         return jax.lax.scan(carry_on, memory, (features, indices))
 
-    # The last chunk is padded by repeating the final frame; the padded outputs are dropped.
-    order = jnp.arange(1, 1 + -(-(length - 1) // frames_at_once) * frames_at_once)
-    rest = jnp.take(frames, jnp.minimum(order, length - 1), axis=1)
-    chunks = einops.rearrange(rest, "b (n t) ... -> n b t ...", t=frames_at_once)
-    indices = einops.rearrange(order, "(n t) -> n t", t=frames_at_once)
-    _, later = jax.lax.scan(carry_over_chunk, memory, (chunks, indices))
-    return jax.tree.map(
-        lambda first, later: jnp.concatenate(
-            [first[:, None], einops.rearrange(later, "n t b ... -> b (n t) ...")[:, : length - 1]], axis=1
-        ),
-        start,
-        later,
-    )
+    chunks = -(-(length - 1) // frames_at_once)
+    order = 1 + jnp.arange(chunks * frames_at_once).reshape(chunks, frames_at_once)
+    _, later = jax.lax.scan(carry_over_chunk, memory, order)
+    real = jnp.arange(length) < lengths[:, None]
+
+    def joined(first: jax.Array, later: jax.Array, past_end: float) -> jax.Array:
+        later = einops.rearrange(later, "n t b ... -> b (n t) ...")[:, : length - 1]
+        predicted = jnp.concatenate([first[:, None], later], axis=1)
+        return jnp.where(real.reshape(*real.shape, *(1,) * (predicted.ndim - 2)), predicted, past_end)
+
+    return jax.tree.map(joined, start, later, _PAST_END)

@@ -22,11 +22,14 @@ class Discs:
     def __len__(self) -> int:
         return self.count
 
+    def video_name(self, index: int) -> str:
+        return f"disc_{index}"
+
     def video(self, index: int):
         if index in self.broken:
             raise ValueError(f"The file of video {index} is damaged.")
         return types.SimpleNamespace(
-            name=f"disc_{index}",
+            name=self.video_name(index),
             frames=self.length,
             height=HEIGHT,
             width=WIDTH,

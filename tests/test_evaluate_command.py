@@ -112,6 +112,15 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_end(world, run):
     assert of_parts["metrics"] == whole["metrics"] and world.clips[6:] == ["disc_0", "disc_2", "disc_1"]
 
 
+def test_a_run_that_goes_on_opens_only_the_videos_that_are_not_done(world, run, monkeypatch):
+    whole = offline(run(), rounds=2)
+    opened, video = [], world.source.video
+    monkeypatch.setattr(world.source, "video", lambda index: (opened.append(index), video(index))[1])
+    assert offline(run(), rounds=2) == whole and opened == []
+    (run().out / "videos" / "disc_1.json").unlink()
+    assert offline(run(), rounds=2) == whole and opened == [1]
+
+
 def test_a_folder_holds_one_run(world, run):
     offline(run(), rounds=2)
     with pytest.raises(ValueError, match=r"out holds a run with rounds 2, and this one has 3; give another --out"):
@@ -125,11 +134,11 @@ def test_a_folder_holds_one_run(world, run):
 def test_a_bad_video_is_named_and_the_others_stay(world, run):
     world.source = Discs(count=3, broken=(1,))
     with pytest.raises(
-        ValueError, match=r"1 video\(s\) failed .* the first of them video 1: The file of video 1 is dam"
+        ValueError, match=r"1 video\(s\) failed .* the first of them disc_1: The file of video 1 is dam"
     ):
         vos(run())
     told = json.loads((run().out / "summary.json").read_text())
-    assert told["objects"] == 6 and list(told["failed"]) == ["video 1"]
+    assert told["objects"] == 6 and list(told["failed"]) == ["disc_1"]
     world.source = Discs(count=3)
     assert vos(run())["objects"] == 9 and world.clips == ["disc_0", "disc_2", "disc_1"]
 

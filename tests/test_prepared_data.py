@@ -193,6 +193,7 @@ def test_facts_are_read_without_pictures(undisturbed, tmp_path):
     for shard in facts.glob("*.array_record*"):
         shard.write_bytes(b"")
     assert Records(facts).video(7) == Records(undisturbed).video(7)
+    assert Records(facts).video_name(7) == Records(undisturbed).video(7).name
     without = tmp_path / "without"
     shutil.copytree(undisturbed, without, ignore=shutil.ignore_patterns("facts"))
     assert Records(without).video(7) == Records(undisturbed).video(7)

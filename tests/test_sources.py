@@ -35,6 +35,14 @@ def case(request, tmp_path_factory):
 # Every layout
 
 
+def test_a_source_names_its_videos_without_opening_them(case, monkeypatch):
+    source = open_source(case.spec)
+    monkeypatch.setattr(source, "_open", None)
+    assert [source.video_name(index) for index in range(len(source))] == case.names
+    with pytest.raises(IndexError, match="has no video -1"):
+        source.video_name(-1)
+
+
 def test_a_source_tells_what_is_there(case):
     source = open_source(case.spec)
     assert len(source) == len(case.names)
@@ -335,6 +343,7 @@ def test_made_up_videos_are_named_like_any_other_data():
     assert len(open_source("synthetic")) == 100
     pictures = open_source("synthetic:training_pictures?size=64")
     assert pictures.video(0).frames == 1
+    assert pictures.video_name(0) == pictures.video(0).name != pictures.video_name(1)
     assert pictures.frames(0, [0]).shape == (1, 64, 64, 3)
     for wrong in ("synthetic:nothing", "synthetic?split=val", "synthetic:held_out_videos?size=big"):
         with pytest.raises(ValueError, match="is none of synthetic:held_out_videos"):

@@ -22,11 +22,13 @@ points = np.random.default_rng(1).uniform(5, 60, (8, 1, 1, 2)).astype(np.float32
 one, _ = prepare_prompts(points[0], np.ones((1, 1)), None, None, (64, 64), 64)
 prompts = one.replace(points=np.repeat(one.points, 8, 0), labels=np.repeat(one.labels, 8, 0))
 prompts.points[:, :, :1] = points
-expected = segment_video(model, params, frames, prompts)
+lengths = np.array([4, 3, 2, 1, 4, 3, 2, 1], np.int32)
+expected = segment_video(model, params, frames, prompts, lengths=lengths)
 mesh = Mesh(np.array(jax.devices()), ("data",))
 over = NamedSharding(mesh, PartitionSpec("data"))
 everywhere = jax.device_put(params, NamedSharding(mesh, PartitionSpec()))
-ours = segment_video(model, everywhere, *jax.device_put((frames, prompts), over))
+frames, prompts, lengths = jax.device_put((frames, prompts, lengths), over)
+ours = segment_video(model, everywhere, frames, prompts, lengths=lengths)
 assert len(jax.devices()) == 8 and len(ours.logits.sharding.device_set) == 8
 assert np.abs(expected.logits[0] - expected.logits[1]).max() > 1e-3
 for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected)):

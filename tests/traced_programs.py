@@ -66,7 +66,7 @@ def programs(
         "track_frame": lambda: tracking.track_frame.trace(model, params, bank, features, 3),
         "remember": lambda: tracking.remember.trace(model, params, features, prediction, prompted),
         "segment_video": lambda: tracking.segment_video.trace(
-            model, params, array(3, size, size, 3, dtype=jnp.uint8), prompts
+            model, params, array(3, size, size, 3, dtype=jnp.uint8), prompts, lengths=array(dtype=jnp.int32)
         ),
     }
 

@@ -37,7 +37,8 @@ def sa_1b(root: str | os.PathLike, listed: str | os.PathLike | None = None, name
             stem = os.path.splitext(file)[0]
             stems[stem] = os.path.join(folder, stem)
     pictures = sorted(stems) if listed is None else listed_names(listed)
-    return VideoList(name, [stems.get(picture, picture) for picture in pictures], _Reader(root).open)
+    names = [stems.get(picture, picture) for picture in pictures]
+    return VideoList(name, names, _Reader(root).open, name_of=os.path.basename)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -62,7 +62,7 @@ def sa_v(
         raise ValueError(f"{root} holds no files *{ending}, nor do its folders.")
     videos = sorted(stems) if listed is None else listed_names(listed)
     reader = _Reader(Path(root), masklets, None if pictures is None else Path(pictures))
-    return VideoList(name, [stems.get(video, video) for video in videos], reader.open)
+    return VideoList(name, [stems.get(video, video) for video in videos], reader.open, name_of=os.path.basename)
 
 
 @dataclasses.dataclass(frozen=True)

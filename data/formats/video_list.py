@@ -10,7 +10,7 @@ import dataclasses
 import operator
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -115,15 +115,17 @@ class VideoList:
         names: what stands for the videos, in the order of their numbers.
     """
 
-    def __init__(self, name: str, names: Sequence[str], open_video: Callable[[Any], OpenVideo], kept: int = 64):
+    def __init__(
+        self, name: str, names: Sequence, open_video: Callable[..., OpenVideo], kept: int = 64, name_of: Callable = str
+    ):
         """Opens nothing yet.
 
         Args:
             name: of the source.
-            names: what `open_video` is called with; at least one.
-            open_video: opens a video; has to be picklable.
+            names: what `open_video`, which has to be picklable, opens the videos of; at least one.
             kept: how many of the latest videos stay open, for threads that ask for the facts, the areas, the frames and
                 the masks in turn. To open one takes as long as to read a frame, where its annotations are JSON.
+            name_of: gives the name of the video that one of `names` stands for; has to be picklable.
 
         Raises:
             ValueError: there are no names.
@@ -131,7 +133,7 @@ class VideoList:
         if not names:
             raise ValueError(f"The source {name} has no videos.")
         self.name, self.names = name, names
-        self._open, self._kept = open_video, kept
+        self._open, self._kept, self._name_of = open_video, kept, name_of
         self._lock, self._videos = threading.Lock(), collections.OrderedDict()
 
     def __len__(self) -> int:
@@ -145,6 +147,10 @@ class VideoList:
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state, _lock=threading.Lock(), _videos=collections.OrderedDict())
+
+    def video_name(self, index: int) -> str:
+        """The name of a video, see `Source.video_name`."""
+        return self._name_of(self.names[self._number(index)])
 
     def video(self, index: int) -> Video:
         """What is known of a video, see `Source.video`."""
@@ -212,10 +218,14 @@ class VideoList:
         with naming(f"Frame {frame} of {video.facts.name}"):
             return video.masks.counts(frame)
 
-    def _video(self, index: int) -> OpenVideo:
+    def _number(self, index: int) -> int:
         index = operator.index(index)
         if not 0 <= index < len(self):
             raise IndexError(f"{self.name} has no video {index}: it has {len(self)}.")
+        return index
+
+    def _video(self, index: int) -> OpenVideo:
+        index = self._number(index)
         with self._lock:
             if index in self._videos:
                 self._videos.move_to_end(index)

@@ -63,6 +63,9 @@ class Records(VideoList):
     def __reduce__(self):
         return Records, self._arguments
 
+    def video_name(self, index: int) -> str:
+        return self.video(index).name  # only its record has it
+
     def video(self, index: int) -> Video:
         if self._facts is None or not 0 <= operator.index(index) < len(self):
             return super().video(index)

@@ -70,13 +70,17 @@ class _Synthetic:
     def __len__(self) -> int:
         return self.count
 
+    def video_name(self, index: int) -> str:
+        self._check(index)
+        return f"{self.name}_{self.seed}_{index:06d}"
+
     def video(self, index: int) -> Video:
         scene = self._scene(index)
         actors = [scene.actors[object_.actor] for object_ in scene.objects]
         parts = tuple(scene.part(object_).name for object_ in scene.objects)
         hidden = self.castings[index].hidden if self.castings is not None else ()
         return Video(
-            name=f"{self.name}_{self.seed}_{index:06d}",
+            name=self.video_name(index),
             frames=self.length,
             height=self.size,
             width=self.size,

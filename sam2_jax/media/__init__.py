@@ -6,11 +6,12 @@ Pictures, masks and resizes are imported from here; videos and overlays, which l
 
 from sam2_jax.media.masks import as_masks, palette, read_mask, remove_small_regions, write_mask
 from sam2_jax.media.pictures import MAXIMUM_PIXELS, read_picture, write_picture
-from sam2_jax.media.resizing import resize_frame, resize_logits, resize_mask, resize_picture
+from sam2_jax.media.resizing import pad_videos, resize_frame, resize_logits, resize_mask, resize_picture
 
 __all__ = [
     "MAXIMUM_PIXELS",
     "as_masks",
+    "pad_videos",
     "palette",
     "read_mask",
     "read_picture",

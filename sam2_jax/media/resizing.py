@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The resizes at both ends of the model, to the published numbers.
+"""The resizes at both ends of the model, to the published numbers; and videos padded to few lengths.
 
 In: uint8 (H, W, 3) pictures, mask logits (..., h, w). Out: float32 arrays of the asked size. Everything runs on the
 host, so pictures of many sizes never recompile the model.
 """
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -54,6 +56,40 @@ def resize_frame(frame: np.ndarray, size: int) -> np.ndarray:
         uint8 (S, S, 3).
     """
     return np.asarray(Image.fromarray(frame).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def pad_videos(videos: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Videos of different lengths as one batch for `sam2_jax.segment_video`, padded with black frames.
+
+    T - 1 is a multiple of 4, as many frames as `segment_video` encodes together after the first, and of the largest
+    power of two that is at most an eighth of it. So the videos of a data set have few different T, each of which is
+    compiled once, and fewer than one in eight of the chunks that are tracked is padding alone.
+
+    Args:
+        videos: B of them, uint8 (T_i, S, S, 3), each at the model's input size.
+
+    Returns:
+        The frames, uint8 (B, T, S, S, 3), and how many of each video's are real, int32 (B,).
+
+    Raises:
+        ValueError: there is no video, or one is of another type or size, or without frames.
+    """
+    if not len(videos):
+        raise ValueError("There is no video to pad.")
+    size = videos[0].shape[1:]
+    for index, video in enumerate(videos):
+        if video.dtype != np.uint8 or video.ndim != 4 or video.shape[1:] != (size[0], size[0], 3) or not len(video):
+            raise ValueError(
+                f"videos[{index}] has shape {video.shape} and type {video.dtype}; expected uint8 (T, S, S, 3), with T "
+                "at least 1 and one S for all."
+            )
+    lengths = np.array([len(video) for video in videos], np.int32)
+    later = int(lengths.max()) - 1
+    step = max(4, 1 << later.bit_length() >> 4)
+    frames = np.zeros((len(videos), 1 + -(-later // step) * step, *size), np.uint8)
+    for row, video in zip(frames, videos):
+        row[: len(video)] = video
+    return frames, lengths
 
 
 def resize_mask(mask: np.ndarray, size: int) -> np.ndarray:

@@ -109,14 +109,15 @@ def run_over_videos(
     mine = _settings(protocol, settings, run, source.name)
     _check(run.folder, mine)
     count = min(len(source), run.most_videos or len(source))
+    done = {path.name for path in folder.glob("*.json")}
     todo, failed = [], {}
     for index in _part(run.part, count):
         try:
-            name = source.video(index).name
+            name = source.video_name(index)
         except Exception as error:
             failed[f"video {index}"] = _sentence(error)
             continue
-        if not (folder / f"{name}.json").exists():
+        if f"{name}.json" not in done:
             todo.append((index, name))
     if todo:
         import sam2_jax

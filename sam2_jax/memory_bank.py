@@ -214,6 +214,16 @@ def forget(bank: MemoryBank, which: jax.Array) -> MemoryBank:
     return bank.replace(**{name: jnp.where(which[..., None], EMPTY, getattr(bank, name)) for name in names})
 
 
+def forget_near(bank: MemoryBank, objects: jax.Array, frame: jax.Array | int, distance: int) -> MemoryBank:
+    """Forgets what `objects` (B, O) bool remember of tracking on frames up to a distance from a frame."""
+    names = ("recent_frames", "recent_pointer_frames")
+
+    def without(tags):
+        return jnp.where(objects[..., None] & (jnp.abs(tags - frame) <= distance), EMPTY, tags)
+
+    return bank.replace(**{name: without(getattr(bank, name)) for name in names})
+
+
 def read(config: SAM2Config, bank: MemoryBank, frame: jax.Array | int, direction: jax.Array | int = 1) -> Recollection:
     """What there is to remember at a frame.
 

@@ -12,6 +12,13 @@ SETTINGS = {
     "one object a pixel": dict(compat="official", non_overlap_masks=True),
     "near ones forgotten": dict(compat="official", clear_non_cond_mem_around_input=True),
 }
+# By setting, the session that the published package was recorded in, and the size of the holes that are filled.
+RECORDED = {
+    "as published": (1018, 8),
+    "corrections count": (1001, 0),
+    "one object a pixel": (1002, 0),
+    "near ones forgotten": (1003, 0),
+}
 Action = Callable[[object, object], Iterator[tuple]]  # of a predictor and its state; yields frames, ids and masks
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import random_sessions
 from small import rule_params
 from video_cases import sample, session, session_of_three_prompts
 
@@ -63,3 +64,28 @@ def test_a_stride_between_memories_and_the_nearest_prompted_frames_are_as_publis
 @pytest.mark.parametrize(("name", "image_size"), [("sam2.1_hiera_base_plus", 256), ("sam2.1_hiera_tiny", 512)])
 def test_larger_models_and_inputs_too(name, image_size):
     check_session(name, image_size)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("setting", random_sessions.RECORDED)
+def test_random_sessions_are_answered_as_published(setting):
+    """Prompts, removals and passes in any order; errors come where they came, in each of the published settings."""
+    seed, fill_hole_area = random_sessions.RECORDED[setting]
+    model = SAM2(change(PUBLISHED["sam2.1_hiera_tiny"], image_size=128, precision="highest"))
+    options = random_sessions.SETTINGS[setting]
+    predictor = SAM2VideoPredictor(model, rule_params(model), fill_hole_area=fill_hole_area, **options)
+    with np.load(RECORDED / "video_frames.npz") as frames:
+        state = predictor.init_state(frames["frames"])
+    with np.load(RECORDED / f"sessions_{setting.replace(' ', '_')}.npz") as recorded:
+        theirs = dict(recorded)
+    compared = 0
+    for number, (name, answers) in enumerate(random_sessions.play(predictor, state, seed)):
+        if isinstance(answers, str):
+            assert f"{number:02d} {name}: {answers}" in theirs
+            compared += 1
+            continue
+        for frame, ids, masks in answers:
+            expected = theirs[f"{number:02d} {name}, frame {frame} of {list(ids)}"]
+            assert error(sample(masks), expected) <= 3e-3, (number, name, frame)
+            compared += 1
+    assert compared == len(theirs)

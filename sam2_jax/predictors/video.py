@@ -26,7 +26,8 @@ class SAM2VideoPredictor:
         model, params: as `sam2_jax.load` returns them.
         fill_hole_area: holes of at most so many pixels of the low-resolution mask are filled; 0 for none.
         non_overlap_masks: give each pixel to the one object that is surest of it.
-        clear_non_cond_mem_around_input: forget what was tracked near a frame when the user prompts it.
+        clear_non_cond_mem_around_input: forget what was tracked near a frame when the user prompts it, and when a pass
+            comes to it.
         compat: None for corrections that count. ``official`` for the published behaviour, where a prompt on a frame
             that was tracked before is forgotten by the next propagation.
         limits: of what all sessions of this predictor keep on the device, in host memory and in all.

@@ -121,6 +121,11 @@ class TrackedObject:
             self.tracked.pop(frame, None)
             self.tracked[frame] = result
 
+    def forget_near(self, frame: int, distance: int) -> None:
+        """Forgets what was tracked on frames up to a distance from a frame."""
+        for near in range(frame - distance, frame + distance + 1):
+            self.tracked.pop(near, None)
+
     def forget_beyond(self, frames: int | None) -> None:
         """Forgets all but so many frames, those tracked last."""
         while frames is not None and len(self.tracked) > frames:

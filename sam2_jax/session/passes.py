@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sam2_jax import transfer
+from sam2_jax import memory_bank, transfer
 from sam2_jax.buckets import bucket
 from sam2_jax.memory_bank import MemoryBank
 from sam2_jax.model import SAM2
@@ -34,13 +34,22 @@ class Pass:
     Args:
         order: the frames, forward or back.
         memory: of the objects, before the first frame.
+        forget_distance: where the pass comes to a frame that an object was prompted on, what was tracked of it up to so
+            many frames from there is forgotten; nothing without it.
     """
 
-    def __init__(self, encoded: EncodedFrames, items: Sequence[TrackedObject], order: range, memory: MemoryBank):
+    def __init__(
+        self,
+        encoded: EncodedFrames,
+        items: Sequence[TrackedObject],
+        order: range,
+        memory: MemoryBank,
+        forget_distance: int | None = None,
+    ):
         self.memory, self.direction = memory, order.step
         self.under_way: collections.deque[tuple[int, Dispatched | None]] = collections.deque()
         self.ended, self.error = False, None
-        self._encoded, self._items = encoded, items
+        self._encoded, self._items, self._forget_distance = encoded, items, forget_distance
         self._resized = encoded.ahead(order)
         self._frames = zip(self._resized, order)  # the images first: their end raises decoding errors
 
@@ -52,7 +61,12 @@ class Pass:
         """The next frame with its features; None where there is nothing to compute, as every object was prompted."""
         try:
             resized, frame = next(self._frames)
-            if all(frame in item.prompted for item in self._items):
+            prompted = [frame in item.prompted for item in self._items]
+            if self._forget_distance is not None and any(prompted):
+                objects = np.zeros(self.memory.recent_frames.shape[:2], bool)
+                objects[0, : len(prompted)] = prompted
+                self.memory = _forget_near(self.memory, objects, frame, distance=self._forget_distance)
+            if all(prompted):
                 self.under_way.append((frame, None))
                 return None
             return frame, self._encoded.features(frame, resized)
@@ -119,6 +133,9 @@ class Passes:
         for (each, frame, _), (memory, prediction, maps) in zip(stepped, results):
             each.memory = memory
             each.under_way.append((frame, (transfer.start(prediction), maps)))
+
+
+_forget_near = jax.jit(memory_bank.forget_near, static_argnames="distance")
 
 
 def _shapes(memory: MemoryBank) -> tuple[tuple[int, ...], ...]:

@@ -36,7 +36,7 @@ class Runtime:
         model, params: as `sam2_jax.load` returns them.
         limits: of what all sessions keep.
         fill_hole_area: holes of at most so many pixels of a low-resolution mask are filled where a user sees it.
-        clear_near_prompts: forget what was tracked near a frame when the user prompts it.
+        clear_near_prompts: forget what was tracked near a frame when the user prompts it, and when a pass comes to it.
         sessions_at_once: up to so many sessions that are tracked at one time take their frames in one program.
         device: the device to run on; or a mesh, over which the objects are divided. Without it, where `params` are.
     """
@@ -54,7 +54,9 @@ class Runtime:
         if sessions_at_once < 1:
             raise ValueError(f"sessions_at_once is {sessions_at_once}; expected 1 or more.")
         self.model, self.storage = model, Storage(limits or SessionLimits())
-        self.fill_hole_area, self.clear_near_prompts = fill_hole_area, clear_near_prompts
+        self.fill_hole_area = fill_hole_area
+        span = reach(model.config) + model.config.memory_stride
+        self.forget_distance = span if clear_near_prompts else None
         self._devices, self.bank_sharding = 1, None
         if isinstance(device, Mesh):
             # The compiler places what is computed; a mesh of explicit axes would want every reshape to say where.
@@ -150,10 +152,8 @@ class Session:
         for item in self.objects.values():
             for frame, (result, counts) in sorted(item.pending.items(), key=lambda entry: entry[1][1]):
                 (item.prompted if counts else item.tracked)[frame] = result
-                if self.runtime.clear_near_prompts:
-                    span = reach(self.runtime.model.config) + self.runtime.model.config.memory_stride
-                    for near in range(frame - span, frame + span + 1):
-                        item.tracked.pop(near, None)
+                if self.runtime.forget_distance is not None:
+                    item.forget_near(frame, self.runtime.forget_distance)
             item.pending.clear()
             for frame in item.prompted:
                 item.tracked.pop(frame, None)
@@ -164,12 +164,15 @@ class Session:
             return
         items, direction = list(self.objects.values()), order.step
         memory = self.memory(items, [order[0]] * len(items), direction)
-        for frame, dispatched in self.runtime.passes.run(Pass(self.encoded, items, order, memory)):
+        distance = self.runtime.forget_distance
+        for frame, dispatched in self.runtime.passes.run(Pass(self.encoded, items, order, memory, distance)):
             if dispatched is not None:
                 for item, result in zip(items, self.keep(*dispatched, count=len(items))):
                     item.was_tracked(frame, result)
             for item in items:
                 item.directions[frame] = direction
+                if distance is not None and frame in item.prompted:
+                    item.forget_near(frame, distance)
                 # A memory too far behind to be read is let go; it can be made again from its mask.
                 behind = item.tracked.get(frame - direction * reach(self.runtime.model.config))
                 if behind is not None:

@@ -30,6 +30,7 @@ _HOMES = {
     "SAM2ImagePredictor": "sam2_jax.predictors",
     "SAM2VideoPredictor": "sam2_jax.predictors",
     "SAM2StreamPredictor": "sam2_jax.predictors",
+    "SessionLimits": "sam2_jax.session",
 }
 
 __all__ = sorted(_HOMES)

@@ -16,6 +16,7 @@ from vos_cases import OBJECTS, OneVideo
 from configs.nano import NANO
 from sam2_jax.clicks import centre_click
 from sam2_jax.config import PUBLISHED, change
+from sam2_jax.evaluation import steps
 from sam2_jax.evaluation.clicking import iou, pad_packed, shown, unpack
 from sam2_jax.evaluation.clips import NEVER, open_clip
 from sam2_jax.evaluation.images import SAM2OnPictures, evaluate_pictures
@@ -25,6 +26,7 @@ from sam2_jax.evaluation.vos import segment_clip
 from sam2_jax.media import resize_logits
 from sam2_jax.model import SAM2
 from sam2_jax.predictors import SAM2ImagePredictor, SAM2VideoPredictor
+from sam2_jax.session import SessionLimits
 
 CLICKS = 3
 # Objects together and one by one are summed in another order. Memories are bfloat16, and one that rounds the other way
@@ -69,6 +71,32 @@ def test_online_is_the_plain_loop(model_and_params, clip):
         np.testing.assert_allclose(ours[:, place], plain.online(0.75, budget, CLICKS), atol=ROUNDING)
         assert session.prompted()[place] == plain.prompted
     assert any(len(frames) == budget for frames in session.prompted())
+
+
+def test_what_is_not_kept_on_the_device_changes_nothing(model_and_params, clip):
+    def masks(limits=None):
+        session = ModelSession(*model_and_params, clip, limits=limits)
+        session.click(clip.starts, 1)
+        passes = [[tracked.logits for tracked in session.track()]]
+        session.click(np.array([5, NEVER, 6]), 2)
+        return [*passes, [tracked.logits for tracked in session.track()]]
+
+    np.testing.assert_array_equal(masks(SessionLimits(device_bytes=0, host_bytes=0)), masks())
+
+
+def test_a_click_is_computed_for_objects_that_are_asked_for(model_and_params, clip, monkeypatch):
+    rows, original = [], steps.click_on_frames
+    monkeypatch.setattr(
+        steps,
+        "click_on_frames",
+        lambda *arguments, **more: rows.append(len(arguments[3])) or original(*arguments, **more),
+    )
+    session = ModelSession(*model_and_params, clip)
+    session.click(clip.starts, 1)
+    list(session.track())
+    session.click(np.array([NEVER, 5, NEVER]), 1)
+    session.click(np.full(3, NEVER), 1)
+    assert rows == [4, 1]  # three objects in the bucket of four; one of them
 
 
 def test_clicks_on_pictures_are_those_of_the_image_predictor(model_and_params, clip):

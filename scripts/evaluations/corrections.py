@@ -27,7 +27,7 @@ def corrections(
     source = open_data(run.data)
 
     def evaluate(model, params, clip, threads):
-        session = ModelSession(model, params, clip, hard_prompts=prompt != "mask")
+        session = ModelSession(model, params, clip, hard_prompts=prompt != "mask", limits=run.limits())
         return {"rows": rows_of(clip, [_row(found) for found in correct(session, clip, threads, prompt, clicks)])}
 
     records, failed = run_over_videos("corrections", dict(prompt=prompt, clicks=clicks), run, source, evaluate)

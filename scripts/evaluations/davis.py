@@ -32,9 +32,9 @@ def davis(run: Run, interactions: int = 8, clicks: int = 3, seconds_per_object: 
         arguments = clip, threads, interactions, clicks, seconds_per_object
         shape = clip.size, len(clip.objects)
         if shape not in warm:  # programs are compiled once, and no user waits for that
-            interact(ModelSession(model, params, clip), *arguments, clock=lambda: 0.0)
+            interact(ModelSession(model, params, clip, limits=run.limits()), *arguments, clock=lambda: 0.0)
             warm.add(shape)
-        done = interact(ModelSession(model, params, clip), *arguments)
+        done = interact(ModelSession(model, params, clip, limits=run.limits()), *arguments)
         scores = [
             {f"J&F {index}": 100 * float(value) for index, value in enumerate(values, start=1)} or None
             for values in done.j_and_f.T

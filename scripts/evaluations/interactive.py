@@ -44,7 +44,7 @@ def _interactive(mode: str, run: Run, rounds: int, clicks: int, settings: dict) 
     source = open_data(run.data)
 
     def evaluate(model, params, clip, threads):
-        session = ModelSession(model, params, clip)
+        session = ModelSession(model, params, clip, limits=run.limits())
         play = getattr(interactive, mode)
         result = play(session, clip, threads, rounds=rounds, clicks=clicks, rules=run.counting(), **settings)
         draw_worst(run.folder / "worst", clip, result.worst)

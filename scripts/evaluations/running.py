@@ -46,6 +46,8 @@ class RunArguments:
         by: Break the scores down by a fact: size, disappears, length, or any that the data tell. Can be repeated.
         most_videos: Only the first so many videos.
         most_frames: Only the first so many frames of each.
+        device_gib: How many GiB of a video's features and spatial memories stay on the device; beyond it features are
+            computed again, and memories move to the host.
         part: "I/N": only the videos I, I + N, I + 2 N and so on, for one of N machines with one folder.
         json: Print the summary as JSON.
     """
@@ -60,6 +62,7 @@ class RunArguments:
     by: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = ()
     most_videos: int | None = None
     most_frames: int | None = None
+    device_gib: float = 8.0
     part: str = "0/1"
     json: bool = False
 
@@ -71,6 +74,12 @@ class RunArguments:
             ValueError: it is neither.
         """
         return as_path(self.out)
+
+    def limits(self):
+        """`device_gib` as a session takes it."""
+        from sam2_jax.session import SessionLimits  # loads jax
+
+        return SessionLimits(device_bytes=int(self.device_gib * 2**30))
 
     def counting(self) -> Rules:
         return Rules(self.keep_first_and_last, first_frame_objects=self.rules == "davis2017")
@@ -105,6 +114,8 @@ def run_over_videos(
     Raises:
         ValueError: the folder holds a run of other settings; or no video could be evaluated.
     """
+    if not run.device_gib >= 0:
+        raise ValueError(f"--device-gib is {run.device_gib}; expected 0 or more.")
     folder = run.folder / "videos"
     mine = _settings(protocol, settings, run, source.name)
     _check(run.folder, mine)

@@ -48,7 +48,7 @@ def vos(
         write = None if masks == "none" else MaskWriter(run.folder / "masks", clip, layout)
         overlap = layout == "objects"
         if baseline is None:
-            session = ModelSession(model, params, clip, hard_prompts=hard, one_pass=True)
+            session = ModelSession(model, params, clip, hard_prompts=hard, one_pass=True, limits=run.limits())
             carried = evaluate_vos(session, clip, threads, prompt, overlap, run.counting(), write)
         else:
             carried = score_masks(BASELINES[baseline](clip, overlap), clip, threads, run.counting(), write)

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from counted import calls_of
 from evaluation_cases import Discs
 from plain_loop import PlainLoop
 from small import rule_params, small_model
@@ -85,18 +86,13 @@ def test_what_is_not_kept_on_the_device_changes_nothing(model_and_params, clip):
 
 
 def test_a_click_is_computed_for_objects_that_are_asked_for(model_and_params, clip, monkeypatch):
-    rows, original = [], steps.click_on_frames
-    monkeypatch.setattr(
-        steps,
-        "click_on_frames",
-        lambda *arguments, **more: rows.append(len(arguments[3])) or original(*arguments, **more),
-    )
+    calls = calls_of(monkeypatch, steps, "click_on_frames")
     session = ModelSession(*model_and_params, clip)
     session.click(clip.starts, 1)
     list(session.track())
     session.click(np.array([NEVER, 5, NEVER]), 1)
     session.click(np.full(3, NEVER), 1)
-    assert rows == [4, 1]  # three objects in the bucket of four; one of them
+    assert [len(truth) for _, _, _, truth, _ in calls] == [4, 1]  # three objects in the bucket of four; one of them
 
 
 def test_clicks_on_pictures_are_those_of_the_image_predictor(model_and_params, clip):

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """Objects, sessions and devices share programs: each gets what it gets alone, in fewer calls."""
 
-import jax
 import numpy as np
 import pytest
+from counted import calls_of, compilations
 from small import small_model
 from test_memory_and_tracking import CLICK, FRAMES, LENGTH, MASK
 from test_sessions_never_wait import play_on_two_devices
 
-from sam2_jax.predictors import SAM2VideoPredictor
+from sam2_jax.predictors import SAM2VideoPredictor, video_session
 from sam2_jax.session import passes, session
 
 BOX = dict(box=np.array([5, 5, 40, 40], np.float32))
@@ -17,12 +17,6 @@ BOX = dict(box=np.array([5, 5, 40, 40], np.float32))
 @pytest.fixture(scope="module")
 def model_and_params():
     return small_model()
-
-
-def calls_of(monkeypatch, module, name: str) -> list:
-    calls, original = [], getattr(module, name)
-    monkeypatch.setattr(module, name, lambda *arguments: calls.append(arguments) or original(*arguments))
-    return calls
 
 
 def test_objects_prompted_together_are_those_prompted_one_by_one_in_one_call(model_and_params, monkeypatch):
@@ -49,7 +43,7 @@ def test_objects_prompted_together_are_those_prompted_one_by_one_in_one_call(mod
 def test_a_prompt_resizes_the_mask_of_its_own_object_alone(model_and_params, monkeypatch):
     predictor = SAM2VideoPredictor(*model_and_params, non_overlap_masks=True)
     state = predictor.init_state(FRAMES)
-    resized = calls_of(monkeypatch, predictor_video_session(), "resize_logits")
+    resized = calls_of(monkeypatch, video_session, "resize_logits")
     for obj_id in range(5):
         _, _, masks = predictor.add_new_points_or_box(state, 2, obj_id, **CLICK if obj_id % 2 else BOX)
         assert len(resized) == obj_id + 1
@@ -65,18 +59,12 @@ def test_a_prompt_resizes_the_mask_of_its_own_object_alone(model_and_params, mon
     np.testing.assert_array_equal(predictor.masks_on_frame(state, 2)[2], fresh.masks_on_frame(other, 2)[2])
 
 
-def predictor_video_session():
-    from sam2_jax.predictors import video_session
-
-    return video_session
-
-
 def test_without_output_no_mask_is_made_until_it_is_asked_for(model_and_params, monkeypatch):
     predictor = SAM2VideoPredictor(*model_and_params)
     state = predictor.init_state(FRAMES)
     assert predictor.add_new_mask(state, 0, 1, MASK, need_output=False) == (0, [1], None)
     expected = [masks for _, _, masks in predictor.propagate_in_video(state)]
-    resized = calls_of(monkeypatch, predictor_video_session(), "resize_logits")
+    resized = calls_of(monkeypatch, video_session, "resize_logits")
     for answer, scores in (
         (a[:3], a[3]) for a in predictor.propagate_in_video(state, return_scores=True, need_output=False)
     ):
@@ -136,19 +124,15 @@ def test_an_error_in_one_session_is_its_own(model_and_params):
 def test_nothing_compiles_after_a_warm_up():
     predictor = SAM2VideoPredictor(*small_model(name="warmed_up"), sessions_at_once=2)
     predictor.warm_up(objects=2, points=3, prompted_frames=2)
-    compiled = []
-    jax.monitoring.register_event_duration_secs_listener(
-        lambda event, _, **__: compiled.append(event) if event == "/jax/core/compile/backend_compile_duration" else None
-    )
-    states = [start(predictor, FRAMES, (1, 2)) for _ in range(2)]
-    for _ in zip(*(predictor.propagate_in_video(state) for state in states)):
-        pass
-    three = dict(points=np.array([[9, 9], [40, 30], [3, 3]]), labels=np.array([1, 1, 0]))
-    predictor.add_new_points_or_box(states[0], 3, 1, **three)
-    predictor.add_new_mask(states[0], 3, 2, MASK)
-    list(predictor.propagate_in_video(states[0], reverse=True))
+    with compilations() as compiled:
+        states = [start(predictor, FRAMES, (1, 2)) for _ in range(2)]
+        for _ in zip(*(predictor.propagate_in_video(state) for state in states), strict=True):
+            pass
+        three = dict(points=np.array([[9, 9], [40, 30], [3, 3]]), labels=np.array([1, 1, 0]))
+        predictor.add_new_points_or_box(states[0], 3, 1, **three)
+        predictor.add_new_mask(states[0], 3, 2, MASK)
+        list(predictor.propagate_in_video(states[0], reverse=True))
     assert not compiled
-    jax.monitoring.clear_event_listeners()
 
 
 def test_objects_divided_over_a_mesh_are_those_of_one_device():

@@ -6,14 +6,13 @@ import pathlib
 
 import numpy as np
 import pytest
+from counted import compilations
 from small import small_model
 from test_memory_and_tracking import CLICK, FRAMES, HEIGHT, LENGTH, MASK, WIDTH
 
 from sam2_jax.media.pictures import write_picture
 from sam2_jax.media.videos import VideoWriter, open_video
 from sam2_jax.predictors import SAM2VideoPredictor
-from sam2_jax.segmentation import encode_frames
-from sam2_jax.tracking import predict_first, predict_with_memory, remember, take_masks, track_frame
 
 
 @pytest.fixture(scope="module")
@@ -218,12 +217,11 @@ def test_nothing_compiles_anew_within_a_bucket():
         predictor.remove_object(state, 2)
         masks_of(predictor, state, reverse=True, start_frame_idx=first + 2)
 
-    functions = (encode_frames, predict_first, predict_with_memory, take_masks, remember, track_frame)
     everything(0)
-    compiled = [function.jitted._cache_size() for function in functions]
-    everything(1)
-    everything(3)
-    assert [function.jitted._cache_size() for function in functions] == compiled
+    with compilations() as compiled:
+        everything(1)
+        everything(3)
+    assert not compiled
 
 
 def test_paths_of_every_kind_open_a_session(predictor, tmp_path):

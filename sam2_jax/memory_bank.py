@@ -126,6 +126,11 @@ def reach(config: SAM2Config) -> int:
     return config.recent_frames * config.memory_stride
 
 
+def forget_distance(config: SAM2Config) -> int:
+    """How far from a prompt memories of tracking may be outdated, as published: one memory more than are read."""
+    return reach(config) + config.memory_stride
+
+
 def slots_read(
     config: SAM2Config, frame: int, direction: int = 1
 ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:

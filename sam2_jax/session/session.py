@@ -16,7 +16,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDev
 from sam2_jax import transfer
 from sam2_jax.buckets import bucket
 from sam2_jax.media.masks import remove_small_regions
-from sam2_jax.memory_bank import MemoryBank, reach
+from sam2_jax.memory_bank import MemoryBank, forget_distance, reach
 from sam2_jax.model import SAM2
 from sam2_jax.session.frames import EncodedFrames, FrameSource
 from sam2_jax.session.memory import gather_memory
@@ -55,8 +55,7 @@ class Runtime:
             raise ValueError(f"sessions_at_once is {sessions_at_once}; expected 1 or more.")
         self.model, self.storage = model, Storage(limits or SessionLimits())
         self.fill_hole_area = fill_hole_area
-        span = reach(model.config) + model.config.memory_stride
-        self.forget_distance = span if clear_near_prompts else None
+        self.forget_distance = forget_distance(model.config) if clear_near_prompts else None
         self._devices, self.bank_sharding = 1, None
         if isinstance(device, Mesh):
             # The compiler places what is computed; a mesh of explicit axes would want every reshape to say where.

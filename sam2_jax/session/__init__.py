@@ -5,8 +5,9 @@ The predictors and the evaluation share them.
 """
 
 from sam2_jax.session.objects import Part, Result, TrackedObject, result_of
+from sam2_jax.session.runtime import Runtime
 from sam2_jax.session.saved import load_session, save_session
-from sam2_jax.session.session import Runtime, Session
+from sam2_jax.session.session import Session
 from sam2_jax.session.storage import SessionLimits
 
 __all__ = [

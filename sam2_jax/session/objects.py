@@ -5,6 +5,7 @@ In: predictions as they come from the device. Out: a `Result` for each object an
 """
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -17,11 +18,10 @@ class Result:
     """One object on one frame.
 
     Attributes:
-        iou, object_score: numbers, and pointer: (C,) float32, as of `MaskPrediction`.
         hard: a user has seen the mask, so the spatial memory is that of a hard mask.
     """
 
-    __slots__ = ("_logits", "_maps", "hard", "iou", "object_score", "pointer")
+    __slots__ = ("_maps", "_record", "hard")
 
     def __init__(
         self,
@@ -33,16 +33,28 @@ class Result:
         hard: bool = False,
         maps: "Part | None" = None,
     ):
-        kept_type = np.float16 if storage.limits.half_precision else np.float32
         # A copy: a row of an array would keep the whole array alive.
-        self._logits = storage.host.keep(np.array(logits, kept_type))
-        self.iou, self.object_score, self.pointer, self.hard = iou, object_score, np.array(pointer), hard
-        self._maps = maps
+        kept = _record_type(logits.shape, pointer.shape, storage.limits.half_precision)
+        self._record = storage.host.keep(np.array((logits, iou, object_score, pointer), kept))
+        self.hard, self._maps = hard, maps
 
     @property
     def logits(self) -> np.ndarray:
         """(S/4, S/4) float32."""
-        return self._logits.get().astype(np.float32, copy=False)
+        return self._record.get()["logits"].astype(np.float32, copy=False)
+
+    @property
+    def iou(self) -> float:
+        return float(self._record.get()["iou"])
+
+    @property
+    def object_score(self) -> float:
+        return float(self._record.get()["object_score"])
+
+    @property
+    def pointer(self) -> np.ndarray:
+        """(C,) float32."""
+        return self._record.get()["pointer"]
 
     @property
     def maps(self) -> jax.Array | np.ndarray | None:
@@ -59,6 +71,14 @@ class Result:
         """Moves the spatial memory to the host."""
         if self._maps is not None and self._maps.whole.on_device:
             self._maps.whole.move_down()
+
+
+@functools.cache
+def _record_type(mask: tuple[int, ...], pointer: tuple[int, ...], half_precision: bool) -> np.dtype:
+    """All of a result that is kept on the host, in one piece."""
+    logits = np.float16 if half_precision else np.float32
+    numbers = [("iou", np.float32), ("object_score", np.float32)]
+    return np.dtype([("logits", logits, mask), *numbers, ("pointer", np.float32, pointer)])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -137,8 +157,8 @@ def result_of(storage: Storage, prediction: MaskPrediction, row: int, maps: Part
     return Result(
         storage,
         logits=prediction.logits[row],
-        iou=float(prediction.iou[row]),
-        object_score=float(prediction.object_score[row]),
+        iou=prediction.iou[row],
+        object_score=prediction.object_score[row],
         pointer=prediction.pointer[row],
         maps=maps,
     )

@@ -26,11 +26,12 @@ class SessionLimits:
     Attributes:
         device_bytes: of spatial memories and encoded frames; spatial memories move to the host beyond it, and encoded
             frames are encoded again when they are needed. The session at work always has what the next frame needs.
-        host_bytes: of mask logits and of what came from the device; beyond it they move to a scratch file.
+        host_bytes: of results, mostly mask logits, and of what came from the device; beyond it they move to
+            a scratch file.
         scratch_folder: where the scratch file is, the system's temporary folder without it; the file has no name there
             and is gone with the process.
         half_precision: keep mask logits as float16: half the bytes, and a relative error of at most 2**-11 (0.005 for
-            logits within 10 of 0, where masks are decided).
+            logits within 10 of 0, where masks are decided). What is computed of them again has that error, too.
         frames: how many tracked frames of an object are kept; those tracked longest ago are forgotten beyond it, and
             have no mask until they are tracked again. All without it.
     """
@@ -51,17 +52,17 @@ class SessionLimits:
 class Kept:
     """One value in a `Tier`. Its bytes are free again when nobody refers to it any more."""
 
-    __slots__ = ("__weakref__", "_below", "_stored", "_tier", "nbytes")
+    __slots__ = ("__weakref__", "_below", "_lock", "_stored", "_tier", "nbytes")
 
     def __init__(self, tier: "Tier", stored: Any, nbytes: int, below: "Tier | None"):
         self._tier, self._stored, self.nbytes, self._below = tier, stored, nbytes, below
+        self._lock = tier.lock
 
     def get(self) -> Any:
         """The value; None once it was dropped."""
-        tier = self._tier
-        if tier is None:
-            return None
-        with tier.lock:
+        with self._lock:
+            if self._tier is None:
+                return None
             self._tier.touch(self)
             return self._tier.read(self._stored)
 
@@ -71,15 +72,15 @@ class Kept:
 
     def move_down(self) -> None:
         """Moves to the tier below, or is dropped where there is none."""
-        tier, below = self._tier, self._below
-        if below is None:
+        with self._lock:
+            tier, below, stored = self._tier, self._below, None
+            if below is not None:
+                stored = below.store(tier.read(self._stored))
             tier.release(self)
-            self._tier = self._stored = None
-            return
-        stored = below.store(tier.read(self._stored))
-        tier.release(self)
-        self._tier, self._stored, self._below = below, stored, below.below
-        below.admit(self)
+            self._tier, self._stored = below, stored
+            if below is not None:
+                self._below = below.below
+                below.admit(self)
 
     def __del__(self):
         if self._tier is not None:

@@ -16,7 +16,7 @@ from sam2_jax.media.videos import open_video
 from sam2_jax.model import SAM2
 from sam2_jax.predictors.video_session import VideoSession
 from sam2_jax.predictors.warm_up import warm_up
-from sam2_jax.session import Runtime, SessionLimits, TrackedObject, load_session, save_session
+from sam2_jax.session import Runtime, SessionLimits, load_session, save_session
 
 
 class SAM2VideoPredictor:
@@ -28,9 +28,9 @@ class SAM2VideoPredictor:
         non_overlap_masks: give each pixel to the one object that is surest of it.
         clear_non_cond_mem_around_input: forget what was tracked near a frame when the user prompts it, and when a pass
             comes to it.
-        compat: None for corrections that count. ``official`` for the published behaviour, where a prompt on a frame
+        compat: None for corrections that count. ``official`` for the published behavior, where a prompt on a frame
             that was tracked before is forgotten by the next propagation.
-        limits: of what all sessions of this predictor keep on the device, in host memory and in all.
+        limits: of what all sessions of this predictor keep.
         sessions_at_once: up to so many sessions that are propagated at one time take their frames in one program, where
             they have as many objects; faster on accelerators that one session does not fill.
         device: the device to run on, or a mesh, over which the objects are divided. Without it, where `params` are.
@@ -69,10 +69,10 @@ class SAM2VideoPredictor:
         offload_state_to_cpu: bool = False,
         async_loading_frames: bool = False,
     ) -> VideoSession:
-        """Opens a video: a folder of pictures, a file, or an array (T, H, W, 3).
+        """Opens a video: a folder of images, a file, or an array (T, H, W, 3).
 
-        The other arguments are the published ones and change nothing: frames are read when they are needed, and only
-        the memory that a frame sees is on the device.
+        The other arguments are the published ones and change nothing: frames are read when they are needed, and
+        `limits` says what is kept where.
         """
         video = open_video(video_path)
         if video.length is None:
@@ -145,7 +145,7 @@ class SAM2VideoPredictor:
             ValueError: a prompt or the frame is not as expected; the session stays as it was.
         """
         session = inference_state
-        self._check_frame(session, frame_idx)
+        session.check_frame(frame_idx)
         counts = session.prompt(frame_idx, prompts, self.corrections_count)
         if not need_output:
             return frame_idx, session.obj_ids, None
@@ -179,21 +179,21 @@ class SAM2VideoPredictor:
         """
         session = inference_state
         if start_frame_idx is not None:
-            self._check_frame(session, start_frame_idx)
+            session.check_frame(start_frame_idx)
         session.settle()
         order = session.order(start_frame_idx, max_frame_num_to_track, reverse)
         return self._answers(session, order, return_scores, need_output)
 
     def masks_on_frame(self, inference_state: VideoSession, frame_idx: int) -> tuple[int, list, np.ndarray]:
         """The frame, the ids of all objects and their latest masks there, without computing any again."""
-        self._check_frame(inference_state, frame_idx)
+        inference_state.check_frame(frame_idx)
         return self._answer(inference_state, frame_idx)
 
     def clear_all_prompts_in_frame(
         self, inference_state: VideoSession, frame_idx: int, obj_id: int, need_output: bool = True
     ) -> tuple[int, list[int], np.ndarray] | None:
         """Takes back an object's prompts on a frame; what is known there counts as tracked from now on."""
-        item = self._object(inference_state, obj_id)
+        item = inference_state.object(obj_id)
         item.points.pop(frame_idx, None)
         item.pending.pop(frame_idx, None)
         result = item.prompted.pop(frame_idx, None)
@@ -209,7 +209,7 @@ class SAM2VideoPredictor:
         session = inference_state
         if obj_id not in session.objects:
             if strict:
-                self._object(session, obj_id)
+                session.object(obj_id)
             return session.obj_ids, []
         item = session.objects.pop(obj_id)
         if not (need_output and session.objects):
@@ -250,12 +250,3 @@ class SAM2VideoPredictor:
     ) -> tuple[int, list, np.ndarray]:
         results = [item.result(frame, counts) for item in session.objects.values()]
         return frame, session.obj_ids, session.masks(frame, results, not self.non_overlap_masks, keep)
-
-    def _object(self, session: VideoSession, obj_id: int) -> TrackedObject:
-        if obj_id not in session.objects:
-            raise RuntimeError(f"There is no object {obj_id}; the session has {session.obj_ids}.")
-        return session.objects[obj_id]
-
-    def _check_frame(self, session: VideoSession, frame: int) -> None:
-        if not 0 <= frame < session.video.length:
-            raise ValueError(f"Frame {frame} does not exist; the video has {session.video.length} frames.")

@@ -12,7 +12,7 @@ import numpy as np
 from sam2_jax.media.resizing import resize_logits, resize_mask
 from sam2_jax.media.videos import Video
 from sam2_jax.predictors.prompts import check_clicks, check_mask, lay_out_correction, stack_prompts
-from sam2_jax.session import Result, Runtime, Session, TrackedObject
+from sam2_jax.session import Kept, Result, Runtime, Session, TrackedObject
 from sam2_jax.types import ABSENT
 
 
@@ -27,11 +27,20 @@ class VideoSession(Session):
     def __init__(self, runtime: Runtime, video: Video):
         super().__init__(runtime, video)
         self.video = video
-        self._kept: tuple[int, dict[Result, np.ndarray]] = (-1, {})
+        self._shown: dict[Result, Kept] = {}  # masks of the frame that was prompted last
 
     @property
     def obj_ids(self) -> list:
         return list(self.objects)
+
+    def object(self, obj_id: Hashable) -> TrackedObject:
+        if obj_id not in self.objects:
+            raise RuntimeError(f"There is no object {obj_id}; the session has {self.obj_ids}.")
+        return self.objects[obj_id]
+
+    def check_frame(self, frame: int) -> None:
+        if not 0 <= frame < self.video.length:
+            raise ValueError(f"Frame {frame} does not exist; the video has {self.video.length} frames.")
 
     def prompt(self, frame: int, prompts: Mapping[Hashable, Mapping[str, Any]], corrections_count: bool) -> bool:
         """Prompts objects on a frame; arguments as of `SAM2VideoPredictor.add_prompts`.
@@ -96,17 +105,19 @@ class VideoSession(Session):
             keep: more prompts on the frame may follow, so the masks that they will not change are kept.
         """
         height, width = self.video.height, self.video.width
-        kept = self._kept[1] if self._kept[0] == frame else {}
-        masks = np.empty((len(results), height, width), np.float32)
+        masks, shown = np.empty((len(results), height, width), np.float32), {}
         for row, result in enumerate(results):
             if result is None:
                 masks[row] = ABSENT
-            elif result in kept:
-                masks[row] = kept[result]
-            else:
-                masks[row] = resize_logits(self.shown(result.logits), (height, width))
+                continue
+            kept = self._shown.get(result)
+            mask = None if kept is None else kept.get()
+            masks[row] = resize_logits(self.shown(result.logits), (height, width)) if mask is None else mask
+            if keep:
+                host = self.runtime.storage.host
+                shown[result] = kept if mask is not None else host.keep(masks[row].copy(), droppable=True)
         if keep:
-            self._kept = frame, {r: kept.get(r, mask.copy()) for r, mask in zip(results, masks) if r is not None}
+            self._shown = shown
         if not overlap and len(masks) > 1:
             winner = masks.argmax(axis=0)
             masks = np.where(np.arange(len(masks))[:, None, None] == winner, masks, np.minimum(masks, -10))

@@ -8,9 +8,10 @@ from sam2_jax.session.objects import Part, Result, TrackedObject, result_of
 from sam2_jax.session.runtime import Runtime
 from sam2_jax.session.saved import load_session, save_session
 from sam2_jax.session.session import Session
-from sam2_jax.session.storage import SessionLimits
+from sam2_jax.session.storage import Kept, SessionLimits
 
 __all__ = [
+    "Kept",
     "Part",
     "Result",
     "Runtime",

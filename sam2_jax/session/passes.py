@@ -107,8 +107,9 @@ class Passes:
             if one.error is not None:
                 raise one.error
         finally:
-            self._running.remove(one)
-            one.close()
+            with self._lock:
+                self._running.remove(one)
+                one.close()
 
     def _dispatch(self, one: Pass) -> None:
         """Puts one frame more of a pass under way, and of others that can share its program."""

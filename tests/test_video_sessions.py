@@ -250,3 +250,19 @@ def test_a_memory_that_was_let_go_is_made_again_of_what_it_was_made_of(compat, c
         predictor.clear_all_prompts_in_frame(state, 1, 1)
         first = masks_of(predictor, state, start_frame_idx=2)
     np.testing.assert_array_equal(masks_of(predictor, state, start_frame_idx=2), first)
+
+
+@pytest.mark.parametrize("compat", [None, "official"])
+def test_a_removed_object_leaves_the_others_on_all_frames_where_it_had_prompts(compat):
+    predictor = SAM2VideoPredictor(*small_model(), compat=compat)
+    state = predictor.init_state(FRAMES)
+    predictor.add_new_points_or_box(state, 0, 1, **CLICK)
+    predictor.add_new_points_or_box(state, 0, 2, **CLICK)
+    list(predictor.propagate_in_video(state))
+    predictor.add_new_mask(state, 8, 1, MASK)  # on a frame that was tracked
+    predictor.add_new_points_or_box(state, 6, 1, **CLICK)
+    predictor.add_new_mask(state, 4, 1, MASK)
+    list(predictor.propagate_in_video(state))
+    predictor.clear_all_prompts_in_frame(state, 4, 1)
+    ids, answers = predictor.remove_object(state, 1)
+    assert (ids, [frame for frame, _ in answers]) == ([2], [0, 6, 8])

@@ -194,7 +194,7 @@ class SAM2VideoPredictor:
     ) -> tuple[int, list[int], np.ndarray] | None:
         """Takes back an object's prompts on a frame; what is known there counts as tracked from now on."""
         item = inference_state.object(obj_id)
-        item.points.pop(frame_idx, None)
+        item.forget_prompts(frame_idx)
         item.pending.pop(frame_idx, None)
         result = item.prompted.pop(frame_idx, None)
         if result is not None:
@@ -214,7 +214,7 @@ class SAM2VideoPredictor:
         item = session.objects.pop(obj_id)
         if not (need_output and session.objects):
             return session.obj_ids, []
-        frames = sorted({*item.points, *item.prompted, *item.pending})
+        frames = sorted({*item.points, *item.masked})
         return session.obj_ids, [(frame, self._answer(session, frame)[2]) for frame in frames]
 
     def save_state(self, inference_state: VideoSession, path) -> None:

@@ -70,9 +70,11 @@ class VideoSession(Session):
             results |= zip(masks, self.take(frame, np.stack(list(masks.values()))))
         counts = True
         for obj_id, item in items.items():
-            item.points.pop(frame, None)
+            item.forget_prompts(frame)
             if obj_id in clicks:
                 item.points[frame] = clicks[obj_id]
+            else:
+                item.masked.add(frame)
             # Kept until the next propagation, which makes a memory of it.
             counts = corrections_count or frame not in item.directions
             item.pending[frame] = (results[obj_id], counts)

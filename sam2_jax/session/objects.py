@@ -109,6 +109,7 @@ class TrackedObject:
 
     Attributes:
         points: by frame, the clicks and boxes so far: (N, 2) pixels of the model input, and (N,) labels.
+        masked: frames whose latest prompt is a mask.
         prompted: by frame, results that the user gave prompts for: each is a memory of its own.
         tracked: by frame, results of tracking.
         pending: by frame, results of prompts since the last propagation, and whether they will count as prompted.
@@ -116,6 +117,7 @@ class TrackedObject:
     """
 
     points: dict[int, tuple[np.ndarray, np.ndarray]] = dataclasses.field(default_factory=dict)
+    masked: set[int] = dataclasses.field(default_factory=set)
     prompted: dict[int, Result] = dataclasses.field(default_factory=dict)
     tracked: dict[int, Result] = dataclasses.field(default_factory=dict)
     pending: dict[int, tuple[Result, bool]] = dataclasses.field(default_factory=dict)
@@ -129,6 +131,11 @@ class TrackedObject:
 
     def results(self) -> list[Result]:
         return [*self.prompted.values(), *self.tracked.values(), *(result for result, _ in self.pending.values())]
+
+    def forget_prompts(self, frame: int) -> None:
+        """Forgets what the user gave on a frame, not what came of it."""
+        self.points.pop(frame, None)
+        self.masked.discard(frame)
 
     def was_prompted(self, frame: int, result: Result) -> None:
         """A prompted result takes the place of a tracked one."""

@@ -110,6 +110,7 @@ def _arrays(item: TrackedObject) -> Iterator[tuple[str, np.ndarray]]:
     yield "entries", np.array(numbers, np.int32).reshape(-1, 4)
     yield "scores", np.array([(result.iou, result.object_score) for *_, result in entries]).reshape(-1, 2)
     yield "directions", np.array(list(item.directions.items()), np.int32).reshape(-1, 2)
+    yield "masked", np.array(sorted(item.masked), np.int32)
     yield "clicked", np.array(list(item.points), np.int32)
     for frame, (points, labels) in item.points.items():
         yield f"points/{frame}", points
@@ -135,6 +136,7 @@ def _read(session: Session, archive: zipfile.ZipFile, number: int) -> TrackedObj
 
     item = TrackedObject()
     item.directions.update((int(frame), int(way)) for frame, way in array("directions", np.int32, -1, 2))
+    item.masked.update(array("masked", np.int32, -1).tolist())
     for frame in array("clicked", np.int32, -1).tolist():
         item.points[frame] = array(f"points/{frame}", np.float32, -1, 2), array(f"labels/{frame}", np.int32, -1)
     entries, scores = array("entries", np.int32, -1, 4).tolist(), array("scores", np.float64, -1, 2)

@@ -128,7 +128,7 @@ class Tier:
         with self.lock:
             if self._oldest_first.pop(id(kept), None) is not None:
                 self.bytes -= kept.nbytes
-                self.discard(kept._stored)
+                self.discard(kept._stored, kept.nbytes)
 
     def store(self, value: Any) -> Any:
         """The form that a value has here."""
@@ -137,7 +137,7 @@ class Tier:
     def read(self, stored: Any) -> Any:
         return stored
 
-    def discard(self, stored: Any) -> None:
+    def discard(self, stored: Any, nbytes: int) -> None:
         """Frees what `store` took."""
 
 
@@ -175,9 +175,8 @@ class ScratchFile(Tier):
         self._file.readinto(value.reshape(-1).view(np.uint8).data)
         return value
 
-    def discard(self, stored: tuple[int, tuple[int, ...], np.dtype]) -> None:
-        offset, shape, dtype = stored
-        self._free.setdefault(int(np.prod(shape)) * dtype.itemsize, []).append(offset)
+    def discard(self, stored: tuple[int, tuple[int, ...], np.dtype], nbytes: int) -> None:
+        self._free.setdefault(nbytes, []).append(stored[0])
 
 
 class Storage:

@@ -106,20 +106,21 @@ class VideoSession(Session):
             overlap: without it each pixel is of the one object that is surest of it.
             keep: more prompts on the frame may follow, so the masks that they will not change are kept.
         """
-        height, width = self.video.height, self.video.width
-        masks, shown = np.empty((len(results), height, width), np.float32), {}
-        for row, result in enumerate(results):
-            if result is None:
-                masks[row] = ABSENT
-                continue
-            kept = self._shown.get(result)
-            mask = None if kept is None else kept.get()
-            masks[row] = resize_logits(self.shown(result.logits), (height, width)) if mask is None else mask
-            if keep:
-                host = self.runtime.storage.host
-                shown[result] = kept if mask is not None else host.keep(masks[row].copy(), droppable=True)
+        kept = {row: self._shown[result].get() for row, result in enumerate(results) if result in self._shown}
+        kept = {row: mask for row, mask in kept.items() if mask is not None}
+        absent = np.full((self.runtime.model.config.mask_size,) * 2, ABSENT, np.float32)
+        new = [row for row in range(len(results)) if row not in kept]
+        logits = [absent if results[row] is None else self.shown(results[row].logits) for row in new]
+        masks = resize_logits(np.reshape(logits, (-1, *absent.shape)), (self.video.height, self.video.width))
+        if kept:
+            resized, masks = masks, np.empty((len(results), *masks.shape[1:]), np.float32)
+            masks[new], masks[list(kept)] = resized, list(kept.values())
         if keep:
-            self._shown = shown
+            host, seen = self.runtime.storage.host, (row for row, result in enumerate(results) if result is not None)
+            self._shown = {
+                results[row]: self._shown[results[row]] if row in kept else host.keep(masks[row].copy(), droppable=True)
+                for row in seen
+            }
         if not overlap and len(masks) > 1:
             winner = masks.argmax(axis=0)
             masks = np.where(np.arange(len(masks))[:, None, None] == winner, masks, np.minimum(masks, -10))

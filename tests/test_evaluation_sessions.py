@@ -92,7 +92,7 @@ def test_a_click_is_computed_for_objects_that_are_asked_for(model_and_params, cl
     list(session.track())
     session.click(np.array([NEVER, 5, NEVER]), 1)
     session.click(np.full(3, NEVER), 1)
-    assert [len(truth) for _, _, _, truth, _ in calls] == [4, 1]  # three objects in the bucket of four; one of them
+    assert [len(truth) for _, _, _, truth, _ in calls] == [3, 1]  # three objects, then one of them
 
 
 def test_clicks_on_pictures_are_those_of_the_image_predictor(model_and_params, clip):

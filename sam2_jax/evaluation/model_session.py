@@ -88,7 +88,7 @@ class ModelSession:
         asked = np.flatnonzero(np.asarray(frames) != NEVER).tolist()
         for first in range(0, len(asked), OBJECTS_AT_ONCE):
             indices = asked[first : first + OBJECTS_AT_ONCE]
-            here, rows = [int(frames[index]) for index in indices], bucket(len(indices))
+            here, rows = [int(frames[index]) for index in indices], _rows(len(indices))
             truth = true_masks(self.clip, indices, here, rows)
             earlier = {}
             if self._passed:

@@ -38,21 +38,12 @@ def gather_memory(
         maps_of: gives the spatial memory of a result on a frame, made again where it was let go.
         sharding: of the bank; that of the spatial memories without it.
     """
+    bank = jax.tree.map(np.copy, _empty(config, rows, slots)).replace(
+        max_pointer_distance=np.full((1, rows), max_pointer_distance(config, length), np.int32)
+    )
     nothing = np.zeros((config.embedding_size,) * 2 + (config.memory_dim,), jnp.bfloat16)
     prompted_maps = [[nothing] * slots for _ in range(rows)]
     recent_maps = [[nothing] * recent_slots(config) for _ in range(rows)]
-    shapes = jax.eval_shape(lambda: empty_memory(config, 1, rows, slots))
-    pointers, tags = (lambda x: np.zeros(x.shape, x.dtype)), (lambda x: np.full(x.shape, EMPTY, x.dtype))
-    bank = MemoryBank(
-        prompted_maps=None,
-        prompted_pointers=pointers(shapes.prompted_pointers),
-        prompted_frames=tags(shapes.prompted_frames),
-        recent_maps=None,
-        recent_frames=tags(shapes.recent_frames),
-        recent_pointers=pointers(shapes.recent_pointers),
-        recent_pointer_frames=tags(shapes.recent_pointer_frames),
-        max_pointer_distance=np.full((1, rows), max_pointer_distance(config, length), np.int32),
-    )
     for row, (item, frame) in enumerate(zip(objects, frames, strict=True)):
         for slot, (index, result) in enumerate(item.prompted.items()):
             prompted_maps[row][slot] = maps_of(index, result)
@@ -68,6 +59,13 @@ def gather_memory(
                 recent_maps[row][slot] = maps_of(index, item.tracked[index])
                 bank.recent_frames[0, row, slot] = index
     return _stacked(sharding)(bank.replace(prompted_maps=prompted_maps, recent_maps=recent_maps))
+
+
+@functools.lru_cache(maxsize=64)
+def _empty(config: SAM2Config, rows: int, slots: int) -> MemoryBank:
+    """A bank of NumPy arrays that remembers nothing, without spatial memories."""
+    shapes = jax.eval_shape(lambda: empty_memory(config, 1, rows, slots)).replace(prompted_maps=None, recent_maps=None)
+    return jax.tree.map(lambda x: np.full(x.shape, EMPTY if x.dtype == jnp.int32 else 0, x.dtype), shapes)
 
 
 @functools.cache

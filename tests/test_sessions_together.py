@@ -123,18 +123,19 @@ def test_an_error_in_one_session_is_its_own(model_and_params):
 
 def test_nothing_compiles_after_a_warm_up():
     predictor = SAM2VideoPredictor(*small_model(name="warmed_up"), sessions_at_once=2)
-    predictor.warm_up(objects=2, points=3, prompted_frames=2)
+    predictor.warm_up(objects=1, points=3, prompted_frames=2)
     with compilations() as compiled:
-        states = [start(predictor, FRAMES, (1, 2)) for _ in range(2)]
+        states = [start(predictor, FRAMES, (1,)) for _ in range(2)]
         for _ in zip(*(predictor.propagate_in_video(state) for state in states), strict=True):
             pass
         three = dict(points=np.array([[9, 9], [40, 30], [3, 3]]), labels=np.array([1, 1, 0]))
         predictor.add_new_points_or_box(states[0], 3, 1, **three)
-        predictor.add_new_mask(states[0], 3, 2, MASK)
+        predictor.add_new_mask(states[1], 3, 1, MASK)
         list(predictor.propagate_in_video(states[0], reverse=True))
     assert not compiled
 
 
+@pytest.mark.slow
 def test_objects_divided_over_a_mesh_are_those_of_one_device():
     found = play_on_two_devices("sessions_on_devices.py")
     assert found["difference"] < 1e-4

@@ -75,7 +75,12 @@ def _measure(
         predictor.add_new_points_or_box(state, 0, obj_id, box=np.array([0.2, 0.2, 0.6, 0.6]) * size)
     masks = predictor.propagate_in_video(state)
     next(masks)
-    functions = {"jax": lambda: next(masks)}
+
+    def track() -> None:
+        next(masks)
+        jax.block_until_ready(jax.live_arrays())  # the frame after it, which would be computed in the other's turn
+
+    functions = {"jax": track}
     if worker:
         worker(f"prompt {objects} {length}")
         functions["torch"] = lambda: worker("track")

@@ -180,17 +180,13 @@ def is_prompted(bank: MemoryBank, frame: jax.Array | int) -> jax.Array:
 
 def _write_prompted(bank: MemoryBank, frame, maps, pointers, which: jax.Array) -> MemoryBank:
     """Remembers a prompted frame: in the slot that holds it already, else in a free one, else in the oldest."""
+    bank = forget_near(bank, which, frame, distance=0)
     frame, frames = jnp.asarray(frame)[..., None], bank.prompted_frames
     # A slot of this very frame comes before an empty one, and that before the one of the lowest frame.
     rank = jnp.where(frames == frame, EMPTY - 1, frames)
     slot = jax.nn.one_hot(jnp.argmin(rank, axis=-1), frames.shape[-1], dtype=bool) & which[..., None]
 
-    def without(tags):
-        return jnp.where(which[..., None] & (tags == frame), EMPTY, tags)
-
     return bank.replace(
-        recent_frames=without(bank.recent_frames),
-        recent_pointer_frames=without(bank.recent_pointer_frames),
         prompted_maps=_put(bank.prompted_maps, slot, maps),
         prompted_pointers=_put(bank.prompted_pointers, slot, pointers),
         prompted_frames=jnp.where(slot, frame, frames),
@@ -221,7 +217,7 @@ def forget(bank: MemoryBank, which: jax.Array) -> MemoryBank:
 
 def forget_near(bank: MemoryBank, objects: jax.Array, frame: jax.Array | int, distance: int) -> MemoryBank:
     """Forgets what `objects` (B, O) bool remember of tracking on frames up to a distance from a frame."""
-    names = ("recent_frames", "recent_pointer_frames")
+    frame, names = jnp.asarray(frame)[..., None], ("recent_frames", "recent_pointer_frames")
 
     def without(tags):
         return jnp.where(objects[..., None] & (jnp.abs(tags - frame) <= distance), EMPTY, tags)

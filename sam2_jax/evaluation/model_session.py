@@ -65,7 +65,6 @@ class ModelSession:
         self._session = Session(runtime, ClipFrames(clip), FRAMES_AT_ONCE, chunks_kept=2 if one_pass else None)
         self._items = [TrackedObject() for _ in clip.objects]
         self._paused: list[list[int]] = [[] for _ in clip.objects]
-        self._session.objects.update(enumerate(self._items))
 
     def give(self, kind: Literal["mask", "box"]) -> None:
         """Gives the true mask of each object on its first frame, or the box around it."""
